@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * scan - Hyperscan streams of many uploads, one per object and view.
+ *
+ * takes    pieces of objects, a burst of jobs at a time; the ruleset an object was opened with
+ * gives    hits, per stream, in the order found; each rule at most once per stream
+ * owns     stream state in fixed slots, scratch per worker, the hit bitmap of each stream
+ * threads  one struct wr_scan per worker; a stream is closed by the worker that opened it.
+ *          hs_set_stream_allocator is process-global: set once at boot, it finds the worker's slots by
+ *          a thread-local pointer that wr_scan_enter() sets (the only __thread variable in Weir).
+ * limits   streams, state bytes per stream (conf), WR_SCAN_HITS hits kept per stream
+ * fails    open: 0 and WR_R_STREAM_STATE_LIMIT; an engine error sets `failed` on the job
+ * see      docs/concepts/patterns.md, tests/unit/scan, floors.md's figures in docs/operate/capacity.md
+ */
+#ifndef WR_SCAN_SCAN_H
+#define WR_SCAN_SCAN_H
+
+#include "handoff/piece.h"
+#include "lcore/lcore.h"
+#include "ruleset/ruleset.h"
+
+#define WR_SCAN_HITS 32u
+
+struct wr_scan;
+
+/* Boot: slots for `streams` streams of at most state_bytes each. */
+WR_MUST_USE struct wr_scan *wr_scan_new(uint32_t streams, uint32_t state_bytes);
+void wr_scan_free(struct wr_scan *s);
+/* Main lcore, at staging: scratch large enough for rs too, made apart; the worker adopts it. */
+WR_MUST_USE int wr_scan_stage(struct wr_scan *s, const struct wr_ruleset *rs, char *err, size_t n);
+/* Worker, at the start of a turn: sets the thread-local, adopts staged scratch. */
+void wr_scan_enter(struct wr_scan *s);
+
+/* 0 = no slot. type: sniffed type group or 0 while unknown (the union group scans then). */
+uint32_t wr_scan_open(struct wr_lcore *lc, struct wr_scan *s, const struct wr_ruleset *rs);
+
+struct wr_scan_job {
+	uint32_t stream;
+	uint8_t failed, hit; /* out: engine error; at least one new hit */
+	uint8_t pad[2];
+	struct wr_piece piece;
+};
+/* Scans every piece of the burst, prefetching state and payload ahead. */
+void wr_scan_burst(struct wr_lcore *lc, struct wr_scan *s, struct wr_scan_job *job, uint32_t n);
+/* End of the object: end-anchored rules and combinations with `!` fire. 1 when there are new hits. */
+int wr_scan_end(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream);
+/* Hits so far (rules and combinations); returns the number, *more = some were not kept. */
+uint32_t wr_scan_hits(const struct wr_scan *s, uint32_t stream, const struct wr_hit **hit, bool *more);
+uint64_t wr_scan_bytes(const struct wr_scan *s, uint32_t stream); /* scanned so far */
+void wr_scan_close(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream);
+
+#endif
