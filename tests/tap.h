@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tap - the few lines a unit test needs: OK(cond, fmt...), IS(a, b, fmt...), SKIP(reason), tap_done().
+ * tap - the few lines a unit test needs: OK(cond, fmt...), IS(a, b, fmt...), SKIP(reason),
+ * tap_done().
  */
 #ifndef WR_TESTS_TAP_H
 #define WR_TESTS_TAP_H

@@ -2,8 +2,8 @@
 /*
  * conf - weir.yaml as the dataplane gets it: one flat structure, every policy resolved.
  *
- * The dataplane parses no YAML. `weir-control` (and `weir config compile`) writes this structure to a
- * file; `weir-dataplane --conf FILE` reads it, checks magic, version, size and every index, and
+ * The dataplane parses no YAML. `weir-control` (and `weir config compile`) writes this structure to
+ * a file; `weir-dataplane --conf FILE` reads it, checks magic, version, size and every index, and
  * refuses anything else. docs/adr/0002 says why.
  * units    in the names. Strings are NUL-terminated, unused bytes zero.
  */
@@ -15,27 +15,27 @@
 #include "abi/reason.h"
 #include "abi/verdict.h"
 
-#define WR_ABI_VERSION	 1u
-#define WR_CONF_MAGIC	 0x31464e4f43524557ull /* "WERCONF1", little endian */
-#define WR_LINKS_MAX	 8u
-#define WR_WORKERS_MAX	 64u
-#define WR_QUEUES_MAX	 16u /* devices per port where a driver gives one queue each */
-#define WR_SERVICES_MAX	 32u
-#define WR_SERVICE_NETS	 8u
+#define WR_ABI_VERSION   1u
+#define WR_CONF_MAGIC    0x31464e4f43524557ull /* "WERCONF1", little endian */
+#define WR_LINKS_MAX     8u
+#define WR_WORKERS_MAX   64u
+#define WR_QUEUES_MAX    16u /* devices per port where a driver gives one queue each */
+#define WR_SERVICES_MAX  32u
+#define WR_SERVICE_NETS  8u
 #define WR_SERVICE_PORTS 16u
-#define WR_PROXIES_MAX	 16u
-#define WR_ORIGINS_MAX	 8u
-#define WR_DECODERS_MAX	 16u
-#define WR_NAME_MAX	 32u
-#define WR_DEVICE_MAX	 128u
-#define WR_PATH_LEN	 104u
+#define WR_PROXIES_MAX   16u
+#define WR_ORIGINS_MAX   8u
+#define WR_DECODERS_MAX  16u
+#define WR_NAME_MAX      32u
+#define WR_DEVICE_MAX    128u
+#define WR_PATH_LEN      104u
 
 /* What policy does with a reason: the resolved form of weir.yaml's words. */
 enum wr_on {
 	WR_ON_INSPECT, /* count and go on ("observe") */
-	WR_ON_PASS,    /* stop inspecting this connection, let it pass, count its bytes as unscanned */
-	WR_ON_BLOCK,   /* end the connection: 403 where a request is known, else RST to both */
-	WR_ON_DROP,    /* the frame ends here */
+	WR_ON_PASS, /* stop inspecting this connection, let it pass, count its bytes as unscanned */
+	WR_ON_BLOCK, /* end the connection: 403 where a request is known, else RST to both */
+	WR_ON_DROP,  /* the frame ends here */
 	WR_ON_REASSEMBLE,
 };
 
@@ -44,7 +44,8 @@ enum wr_svc_mode { WR_MODE_ENFORCE, WR_MODE_OBSERVE };
 enum wr_proxy_proto { WR_PROXY_OFF, WR_PROXY_V1, WR_PROXY_V2, WR_PROXY_ANY };
 
 struct wr_conf_port {
-	char device[WR_QUEUES_MAX][WR_DEVICE_MAX]; /* PCI address or "net_xxx0,args"; [0] always set */
+	char device[WR_QUEUES_MAX]
+	           [WR_DEVICE_MAX]; /* PCI address or "net_xxx0,args"; [0] always set */
 	uint32_t ndevices, pad;
 };
 
@@ -63,19 +64,20 @@ struct wr_conf_worker {
 
 struct wr_conf_net {
 	uint8_t addr[16]; /* IPv4 mapped: ::ffff:a.b.c.d */
-	uint8_t bits;	  /* 0..128; 0 = any */
+	uint8_t bits;     /* 0..128; 0 = any */
 	uint8_t pad[7];
 };
 
 /* Policy with every reason and cause resolved by control. */
 struct wr_policy {
-	uint8_t ceiling;		  /* enum wr_action: policy.match */
-	uint8_t on_verdict[WR_V_COUNT];	  /* enum wr_action; MATCH and INCOMPLETE by the tables below */
-	uint8_t on_cause[WR_C_COUNT];	  /* enum wr_action for incomplete and suspect causes */
-	uint8_t on_reason[WR_R_COUNT];	  /* enum wr_on */
-	uint8_t on_overload;		  /* enum wr_death */
-	uint8_t on_records_lost;	  /* enum wr_death */
-	uint8_t bundle_expired;		  /* 0 flag, 1 shadow */
+	uint8_t ceiling;                /* enum wr_action: policy.match */
+	uint8_t on_verdict[WR_V_COUNT]; /* enum wr_action; MATCH and INCOMPLETE by the tables below
+	                                 */
+	uint8_t on_cause[WR_C_COUNT];   /* enum wr_action for incomplete and suspect causes */
+	uint8_t on_reason[WR_R_COUNT];  /* enum wr_on */
+	uint8_t on_overload;            /* enum wr_death */
+	uint8_t on_records_lost;        /* enum wr_death */
+	uint8_t bundle_expired;         /* 0 flag, 1 shadow */
 };
 
 struct wr_conf_service {
@@ -83,7 +85,7 @@ struct wr_conf_service {
 	struct wr_conf_net net[WR_SERVICE_NETS];
 	uint16_t port[WR_SERVICE_PORTS];
 	uint32_t nnets, nports; /* 0 = any */
-	uint8_t mode, proxy;	/* enum wr_svc_mode, enum wr_proxy_proto */
+	uint8_t mode, proxy;    /* enum wr_svc_mode, enum wr_proxy_proto */
 	uint8_t pad[2];
 	uint32_t nproxies;
 	struct wr_conf_net trusted_proxy[WR_PROXIES_MAX];
@@ -102,7 +104,7 @@ struct wr_conf {
 	struct wr_conf_service service[WR_SERVICES_MAX];
 	uint32_t main_core, decoder_core[WR_DECODERS_MAX];
 	uint8_t idle_yield, shared_cores, no_huge, in_memory;
-	uint32_t mbufs;		     /* receive buffers per link */
+	uint32_t mbufs;                /* receive buffers per link */
 	uint32_t connections, uploads; /* in all; divided among the workers */
 	uint64_t hold_budget_bytes, media_budget_bytes, spool_bytes;
 	uint32_t header_bytes, headers, expansion_ratio, depth;
@@ -113,7 +115,7 @@ struct wr_conf {
 	uint64_t drain_bytes, drain_time_ns; /* what a blocked client may still send */
 	uint64_t idle_timeout_ns, half_open_timeout_ns, linger_ns;
 	uint32_t stream_state_bytes; /* largest Hyperscan stream admitted */
-	uint32_t lab;		     /* 1: the lab's own relaxations are allowed */
+	uint32_t lab;                /* 1: the lab's own relaxations are allowed */
 };
 
 /* 0, or -EPROTO with one line in err (at least 160 bytes) that says what is wrong. */

@@ -13,7 +13,7 @@
 
 struct wr_event {
 	uint64_t ts_ns; /* CLOCK_REALTIME */
-	uint64_t a, b;	/* by reason: sequence numbers, sizes */
+	uint64_t a, b;  /* by reason: sequence numbers, sizes */
 	uint32_t reason, worker;
 	uint8_t client[16];
 	uint16_t client_port, store_port;

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * msg - datagrams between control and the dataplane's main lcore (SOCK_SEQPACKET, run_dir/dataplane.sock).
+ * msg - datagrams between control and the dataplane's main lcore (SOCK_SEQPACKET,
+ * run_dir/dataplane.sock).
  *
- * 256 bytes, exact type and length, ABI version must match. Control connects; the dataplane serves one
- * connection at a time (a second is told EBUSY and closed).
+ * 256 bytes, exact type and length, ABI version must match. Control connects; the dataplane serves
+ * one connection at a time (a second is told EBUSY and closed).
  *
- *   HELLO (c->d)        -> WELCOME (d->c) with fds: [0] stats, then per worker: records ring, events ring
- *   SHARD (c->d, 1 fd)  one sealed memfd of the ruleset being staged; the dataplane checks seals and
- *                       SHA-256 -> RESULT
- *   HAVE (c->d)         is this shard (by hash) mapped already? -> RESULT 0 or ENOENT; saves the fd
- *   STAGE (c->d)        all shards are there: build the ruleset of this meta shard -> RESULT
- *   COMMIT (c->d)       publish it to the workers -> RESULT when every worker uses it for new requests
- *   DROP (c->d)         forget what was staged -> RESULT
- *   STATUS (c->d)       -> STATUS (d->c)
- *   DRAIN, WIRE (c->d)  -> RESULT
- *   QUERY (c->d)        flows, holds: -> RESULT with one memfd of JSON lines
- * Every request carries a `seq` that its answer repeats.
+ *   HELLO (c->d)        -> WELCOME (d->c) with fds: [0] stats, then per worker: records ring,
+ * events ring SHARD (c->d, 1 fd)  one sealed memfd of the ruleset being staged; the dataplane
+ * checks seals and SHA-256 -> RESULT HAVE (c->d)         is this shard (by hash) mapped already? ->
+ * RESULT 0 or ENOENT; saves the fd STAGE (c->d)        all shards are there: build the ruleset of
+ * this meta shard -> RESULT COMMIT (c->d)       publish it to the workers -> RESULT when every
+ * worker uses it for new requests DROP (c->d)         forget what was staged -> RESULT STATUS
+ * (c->d)       -> STATUS (d->c) DRAIN, WIRE (c->d)  -> RESULT QUERY (c->d)        flows, holds: ->
+ * RESULT with one memfd of JSON lines Every request carries a `seq` that its answer repeats.
  */
 #ifndef WR_ABI_MSG_H
 #define WR_ABI_MSG_H
@@ -27,8 +25,18 @@
 #include "base/base.h"
 
 enum wr_msg_type {
-	WR_MSG_HELLO = 1, WR_MSG_WELCOME, WR_MSG_RESULT, WR_MSG_HAVE, WR_MSG_SHARD, WR_MSG_STAGE,
-	WR_MSG_COMMIT, WR_MSG_DROP, WR_MSG_STATUS, WR_MSG_STATUS_REPLY, WR_MSG_DRAIN, WR_MSG_WIRE,
+	WR_MSG_HELLO = 1,
+	WR_MSG_WELCOME,
+	WR_MSG_RESULT,
+	WR_MSG_HAVE,
+	WR_MSG_SHARD,
+	WR_MSG_STAGE,
+	WR_MSG_COMMIT,
+	WR_MSG_DROP,
+	WR_MSG_STATUS,
+	WR_MSG_STATUS_REPLY,
+	WR_MSG_DRAIN,
+	WR_MSG_WIRE,
 	WR_MSG_QUERY
 };
 
@@ -87,7 +95,7 @@ static inline void wr_msg_put(struct wr_msg *m, uint32_t type, const void *body,
 
 /* -EPROTO unless type and length match exactly: a short body is skew, a long one is a lie. */
 WR_MUST_USE static inline int wr_msg_get(const struct wr_msg *m, uint32_t want, void *out,
-					 size_t size)
+                                         size_t size)
 {
 	if (m->type != want || m->len != size || size > sizeof(m->body))
 		return -EPROTO;

@@ -14,31 +14,40 @@
 
 #include "base/base.h"
 
-#define WR_RECORD_TAG	  2u
-#define WR_RECORD_MAX	  8192u
+#define WR_RECORD_TAG     2u
+#define WR_RECORD_MAX     8192u
 #define WR_RECORD_MATCHES 16u
-#define WR_RECORD_VIEWS	  4u
+#define WR_RECORD_VIEWS   4u
 #define WR_RECORD_BUNDLES 8u
 
 enum wr_record_kind { WR_REC_REQUEST, WR_REC_PART, WR_REC_OBJECT };
 enum wr_committed { WR_COMMITTED_NO, WR_COMMITTED_YES, WR_COMMITTED_UNKNOWN };
 enum wr_view { WR_VIEW_RAW, WR_VIEW_DECODED, WR_VIEW_TRIMMED, WR_VIEW_COUNT };
-enum wr_coding { WR_CODING_NONE, WR_CODING_GZIP, WR_CODING_DEFLATE, WR_CODING_BR, WR_CODING_ZSTD,
-		 WR_CODING_BASE64, WR_CODING_QP, WR_CODING_SEVERAL };
+enum wr_coding {
+	WR_CODING_NONE,
+	WR_CODING_GZIP,
+	WR_CODING_DEFLATE,
+	WR_CODING_BR,
+	WR_CODING_ZSTD,
+	WR_CODING_BASE64,
+	WR_CODING_QP,
+	WR_CODING_SEVERAL
+};
 enum wr_match_kind { WR_MATCH_PATTERN, WR_MATCH_EXACT, WR_MATCH_PDQ };
 enum wr_item_mode { WR_ITEM_OFF, WR_ITEM_SHADOW, WR_ITEM_CANARY, WR_ITEM_ENFORCE };
 enum wr_algo { WR_ALGO_MD5, WR_ALGO_SHA1, WR_ALGO_SHA256, WR_ALGO_PDQ, WR_ALGO_COUNT };
 enum wr_addr_source { WR_SRC_TCP, WR_SRC_PROXY_V1, WR_SRC_PROXY_V2, WR_SRC_XFF };
 
 #define WR_FIELDS(X)                                                                               \
-	X(METHOD, 32) X(HOST, 255) X(PATH, 1024) X(FILENAME, 255) X(DECLARED_TYPE, 127)            \
-	X(TYPE, 63) X(OBJECT, 255) X(TRANSFORMS, 127) X(PROTO, 31) X(SERVICE, 31)
+	X(METHOD, 32)                                                                              \
+	X(HOST, 255) X(PATH, 1024) X(FILENAME, 255) X(DECLARED_TYPE, 127) X(TYPE, 63)              \
+	        X(OBJECT, 255) X(TRANSFORMS, 127) X(PROTO, 31) X(SERVICE, 31)
 
 enum wr_field_kind {
 #define X(name, max) WR_F_##name,
 	WR_FIELDS(X)
 #undef X
-	WR_F_COUNT
+	        WR_F_COUNT
 };
 
 #define WR_HAS_MD5    1u
@@ -73,16 +82,18 @@ struct wr_record_bundle {
 struct wr_record {
 	uint32_t size; /* of the whole slot payload */
 	uint16_t abi, nviews, nmatches, nbundles, nfields, truncated;
-	uint8_t decision_id[16], upload_id[16], object_id[16]; /* ULID bytes; zero = null */
+	uint8_t decision_id[16], upload_id[16], object_id[16];   /* ULID bytes; zero = null */
 	uint64_t ts_ns, first_byte_ns, last_byte_ns, verdict_ns; /* CLOCK_REALTIME */
 	uint64_t hold_ns;
 	uint64_t bytes, last_byte_forwarded, ruleset_generation;
-	uint8_t client_ip[16], store_ip[16], peer_ip[16]; /* peer: the TCP peer when source != tcp */
+	uint8_t client_ip[16], store_ip[16],
+	        peer_ip[16]; /* peer: the TCP peer when source != tcp */
 	uint16_t client_port, store_port;
 	uint32_t worker, reason; /* enum wr_reason that decided, or 0 */
-	uint16_t framing_bits;	 /* 1 << enum wr_framing */
+	uint16_t framing_bits;   /* 1 << enum wr_framing */
 	uint8_t kind, verdict, cause, action, would, committed;
-	uint8_t addr_source, answered, partial_stored, observe; /* answered: 0 no, 1 yes, 2 not needed */
+	uint8_t addr_source, answered, partial_stored,
+	        observe; /* answered: 0 no, 1 yes, 2 not needed */
 	uint8_t matches_cut, pad[7];
 };
 

@@ -25,9 +25,9 @@
 #define WR_RING_SKIP  0xffffffffu
 
 struct wr_ring {
-	uint64_t magic, size;			       /* size of data[]: a power of two */
-	WR_ALIGNED(64) _Atomic uint64_t head;	       /* producer writes */
-	WR_ALIGNED(64) _Atomic uint64_t tail;	       /* consumer writes */
+	uint64_t magic, size;                 /* size of data[]: a power of two */
+	WR_ALIGNED(64) _Atomic uint64_t head; /* producer writes */
+	WR_ALIGNED(64) _Atomic uint64_t tail; /* consumer writes */
 	WR_ALIGNED(64) unsigned char data[];
 };
 
@@ -88,7 +88,7 @@ static inline void wr_ring_commit(struct wr_ring *r, void *p, uint32_t n, uint32
 
 /* Consumer: 1 and the oldest slot, 0 when empty, -EPROTO when the ring is not one. */
 static inline int wr_ring_peek(struct wr_ring *r, uint64_t size, const void **p, uint32_t *n,
-			       uint32_t *tag)
+                               uint32_t *tag)
 {
 	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 
@@ -124,7 +124,7 @@ static inline void wr_ring_pop(struct wr_ring *r, uint32_t n)
 	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 
 	atomic_store_explicit(&r->tail, tail + sizeof(struct wr_ring_slot) + wr_ring_pad(n),
-			      memory_order_release);
+	                      memory_order_release);
 }
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * stats - one page per worker, in memory that the dataplane shares read-only with control.
  *
- * Each counter has one writer (the worker) and only grows; gauges are stored whole. Control turns them
- * into the metrics of docs/operate/metrics.md. Layout is ABI: append before `pad_end` only.
+ * Each counter has one writer (the worker) and only grows; gauges are stored whole. Control turns
+ * them into the metrics of docs/operate/metrics.md. Layout is ABI: append before `pad_end` only.
  * units    in the names; histograms hold counts per bucket (not cumulative)
  */
 #ifndef WR_ABI_STATS_H
@@ -20,25 +20,46 @@
 typedef _Atomic uint64_t wr_counter;
 
 enum wr_stage {
-	WR_STAGE_RX, WR_STAGE_PKT, WR_STAGE_FLOW, WR_STAGE_TCP, WR_STAGE_HTTP, WR_STAGE_BODY,
-	WR_STAGE_SCAN, WR_STAGE_DIGEST, WR_STAGE_VERDICT, WR_STAGE_HOLD, WR_STAGE_TX, WR_STAGE_COUNT
+	WR_STAGE_RX,
+	WR_STAGE_PKT,
+	WR_STAGE_FLOW,
+	WR_STAGE_TCP,
+	WR_STAGE_HTTP,
+	WR_STAGE_BODY,
+	WR_STAGE_SCAN,
+	WR_STAGE_DIGEST,
+	WR_STAGE_VERDICT,
+	WR_STAGE_HOLD,
+	WR_STAGE_TX,
+	WR_STAGE_COUNT
 };
 
 enum wr_fate {
-	WR_FATE_RECEIVED, WR_FATE_GENERATED, WR_FATE_SENT, WR_FATE_DROPPED, WR_FATE_ABSORBED,
+	WR_FATE_RECEIVED,
+	WR_FATE_GENERATED,
+	WR_FATE_SENT,
+	WR_FATE_DROPPED,
+	WR_FATE_ABSORBED,
 	WR_FATE_COUNT
 };
 
 enum wr_framing {
-	WR_FRAMING_NONE, WR_FRAMING_LENGTH, WR_FRAMING_CHUNKED, WR_FRAMING_AWS_SIGNED,
-	WR_FRAMING_AWS_SIGNED_TRAILER, WR_FRAMING_AWS_UNSIGNED_TRAILER, WR_FRAMING_AWS_SIGV4A,
-	WR_FRAMING_MULTIPART, WR_FRAMING_RELATED, WR_FRAMING_COUNT
+	WR_FRAMING_NONE,
+	WR_FRAMING_LENGTH,
+	WR_FRAMING_CHUNKED,
+	WR_FRAMING_AWS_SIGNED,
+	WR_FRAMING_AWS_SIGNED_TRAILER,
+	WR_FRAMING_AWS_UNSIGNED_TRAILER,
+	WR_FRAMING_AWS_SIGV4A,
+	WR_FRAMING_MULTIPART,
+	WR_FRAMING_RELATED,
+	WR_FRAMING_COUNT
 };
 
 enum wr_coverage { WR_COV_RECEIVED, WR_COV_HASHED, WR_COV_PATTERN, WR_COV_DECODED, WR_COV_COUNT };
 
 #define WR_HIST_BUCKETS 24u /* delay: 2^i microseconds, i = 0..22, then +Inf */
-#define WR_LANES_MAX	16u
+#define WR_LANES_MAX    16u
 
 struct wr_stats_port { /* per port of the worker's link: 0 client, 1 store */
 	wr_counter rx_packets, rx_bytes, tx_packets, tx_bytes, tx_dropped, polls, empty_polls, pad;
@@ -58,7 +79,8 @@ struct wr_stats { /* one per worker */
 
 	WR_ALIGNED(64) wr_counter reason[WR_R_COUNT];
 
-	WR_ALIGNED(64) wr_counter connections, uploads_active, kept_bytes, held_bytes, hold_budget_bytes;
+	WR_ALIGNED(64)
+	wr_counter connections, uploads_active, kept_bytes, held_bytes, hold_budget_bytes;
 	wr_counter uploads[WR_FRAMING_COUNT], upload_bytes[WR_FRAMING_COUNT];
 	wr_counter coverage_bytes[WR_COV_COUNT];
 	wr_counter unscanned_bytes[WR_C_COUNT];
@@ -84,7 +106,7 @@ struct wr_stats_head {
 	uint64_t start_ns, boot_id;
 	WR_ALIGNED(64) wr_counter main_beat_ns;
 	wr_counter ruleset_mapped, ready; /* gauges of the main lcore */
-	wr_counter digest_engine;	  /* what the digest room chose: enum in digest/digest.h */
+	wr_counter digest_engine;         /* what the digest room chose: enum in digest/digest.h */
 	char simd[32], dpdk[32], hyperscan[32];
 };
 
@@ -92,7 +114,7 @@ struct wr_stats_head {
 static inline void wr_counter_add(wr_counter *c, uint64_t n)
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
-			      memory_order_relaxed);
+	                      memory_order_relaxed);
 }
 
 static inline void wr_counter_set(wr_counter *c, uint64_t v)

@@ -50,21 +50,21 @@ enum wr_verdict {
 #define X(e, s) WR_V_##e,
 	WR_VERDICTS(X)
 #undef X
-	WR_V_COUNT
+	        WR_V_COUNT
 };
 
 enum wr_action {
 #define X(e, s) WR_A_##e,
 	WR_ACTIONS(X)
 #undef X
-	WR_A_COUNT
+	        WR_A_COUNT
 };
 
 enum wr_cause {
 #define X(e, s, p, h) WR_C_##e,
 	WR_CAUSES(X)
 #undef X
-	WR_C_COUNT
+	        WR_C_COUNT
 };
 
 /* Labels as in records and metrics; valid for values below the count. */

@@ -17,16 +17,16 @@
 
 #define WR_CACHE_LINE 64
 
-#define WR_MUST_USE	__attribute__((warn_unused_result))
-#define WR_UNUSED	__attribute__((unused))
-#define WR_ALIGNED(n)	__attribute__((aligned(n)))
+#define WR_MUST_USE     __attribute__((warn_unused_result))
+#define WR_UNUSED       __attribute__((unused))
+#define WR_ALIGNED(n)   __attribute__((aligned(n)))
 #define WR_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define WR_NORETURN	__attribute__((noreturn))
-#define wr_likely(x)	__builtin_expect(!!(x), 1)
-#define wr_unlikely(x)	__builtin_expect(!!(x), 0)
+#define WR_NORETURN     __attribute__((noreturn))
+#define wr_likely(x)    __builtin_expect(!!(x), 1)
+#define wr_unlikely(x)  __builtin_expect(!!(x), 0)
 
-#define WR_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define WR_CONTAINER_OF(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define WR_COUNT_OF(a)                   (sizeof(a) / sizeof((a)[0]))
+#define WR_CONTAINER_OF(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 /* base/assert.c: one line to stderr by write(2), then abort(). */
 WR_NORETURN void wr_assert_fail(const char *what, const char *file, int line);

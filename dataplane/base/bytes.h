@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bytes - unaligned big-endian and little-endian loads and stores, by memcpy (no aliasing, no traps).
+ * bytes - unaligned big-endian and little-endian loads and stores, by memcpy (no aliasing, no
+ * traps).
  */
 #ifndef WR_BASE_BYTES_H
 #define WR_BASE_BYTES_H

@@ -7,10 +7,10 @@
  * gives    finished digests, polled
  * owns     digest state in fixed slots; references on mbufs it still has to read
  * threads  one struct wr_digest per worker
- * limits   slots; WR_DIGEST_QUEUE pieces waiting per slot (then it runs at once); a piece waits at most
- *          WR_DIGEST_DEADLINE_NS for lanes to fill; a slot that was ended is never delayed longer
- * fails    open: 0 and WR_R_DIGEST_LIMIT
- * see      docs/concepts/digest.md, tests/unit/digest, tests/fuzz/fuzz_digest.c
+ * limits   slots; WR_DIGEST_QUEUE pieces waiting per slot (then it runs at once); a piece waits at
+ * most WR_DIGEST_DEADLINE_NS for lanes to fill; a slot that was ended is never delayed longer fails
+ * open: 0 and WR_R_DIGEST_LIMIT see      docs/concepts/digest.md, tests/unit/digest,
+ * tests/fuzz/fuzz_digest.c
  */
 #ifndef WR_DIGEST_DIGEST_H
 #define WR_DIGEST_DIGEST_H
@@ -19,13 +19,17 @@
 #include "handoff/piece.h"
 #include "lcore/lcore.h"
 
-#define WR_DIGEST_QUEUE	      64u
+#define WR_DIGEST_QUEUE       64u
 #define WR_DIGEST_DEADLINE_NS 50000ull
 
 struct wr_digest;
 
 enum wr_digest_engine {
-	WR_DIGEST_AUTO, WR_DIGEST_PORTABLE, WR_DIGEST_SHANI, WR_DIGEST_AVX2, WR_DIGEST_AVX512
+	WR_DIGEST_AUTO,
+	WR_DIGEST_PORTABLE,
+	WR_DIGEST_SHANI,
+	WR_DIGEST_AVX2,
+	WR_DIGEST_AVX512
 };
 
 /* Process-wide, at boot: measures for a few ms which engine wins per number of lanes filled. */
@@ -38,7 +42,7 @@ void wr_digest_free(struct wr_digest *d);
 /* algos: WR_HAS_MD5 | WR_HAS_SHA1 | WR_HAS_SHA256; 0 returned when no slot is left. */
 uint32_t wr_digest_open(struct wr_lcore *lc, struct wr_digest *d, uint32_t algos);
 void wr_digest_feed(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot,
-		    const struct wr_piece *piece);
+                    const struct wr_piece *piece);
 /* No more bytes; the slot turns up in wr_digest_done() when its digests stand. */
 void wr_digest_end(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot);
 /* Digests what is worth digesting now: full lanes, pieces past the deadline, ended slots. */
@@ -57,8 +61,8 @@ struct wr_digest_state {
 	uint8_t bytes[512];
 };
 void wr_digest_save(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot,
-		    struct wr_digest_state *out);
+                    struct wr_digest_state *out);
 uint32_t wr_digest_resume(struct wr_lcore *lc, struct wr_digest *d,
-			  const struct wr_digest_state *in);
+                          const struct wr_digest_state *in);
 
 #endif

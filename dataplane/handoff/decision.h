@@ -12,9 +12,9 @@
 
 /* One match with its policy applied. Indices are into the object's ruleset. */
 struct wr_match {
-	uint32_t item;	   /* rule or list index */
-	uint32_t entry;	   /* entry inside the list; lists only */
-	uint64_t offset;   /* patterns: end offset in the view */
+	uint32_t item;                  /* rule or list index */
+	uint32_t entry;                 /* entry inside the list; lists only */
+	uint64_t offset;                /* patterns: end offset in the view */
 	uint8_t kind, algo, view, mode; /* enum wr_match_kind, wr_algo, wr_view, wr_item_mode */
 	uint8_t action, applied, distance, transform;
 };

@@ -2,10 +2,10 @@
 /*
  * piece - bytes on their way through the stages.
  *
- * A span is in-order stream bytes, lent for the call. A piece is object bytes; when `owner` is set the
- * bytes live in that mbuf and whoever keeps the piece longer than the call takes a reference on it
- * (rte_mbuf_refcnt_update) and drops it with rte_pktmbuf_free. With owner NULL the bytes are valid for
- * the call only and must be consumed or copied.
+ * A span is in-order stream bytes, lent for the call. A piece is object bytes; when `owner` is set
+ * the bytes live in that mbuf and whoever keeps the piece longer than the call takes a reference on
+ * it (rte_mbuf_refcnt_update) and drops it with rte_pktmbuf_free. With owner NULL the bytes are
+ * valid for the call only and must be consumed or copied.
  */
 #ifndef WR_HANDOFF_PIECE_H
 #define WR_HANDOFF_PIECE_H

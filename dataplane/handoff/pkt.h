@@ -2,9 +2,9 @@
 /*
  * pkt - one validated frame, and the lanes that a burst is sorted into.
  *
- * Filled by pkt/, read by flow/, tcp/, hold/ and worker/. Offsets are into the mbuf's data; pkt/ has
- * proved that all of them lie inside it. Address and port are from the client's view: `client` is the
- * end on the client-side port, whatever the direction of this frame.
+ * Filled by pkt/, read by flow/, tcp/, hold/ and worker/. Offsets are into the mbuf's data; pkt/
+ * has proved that all of them lie inside it. Address and port are from the client's view: `client`
+ * is the end on the client-side port, whatever the direction of this frame.
  */
 #ifndef WR_HANDOFF_PKT_H
 #define WR_HANDOFF_PKT_H
@@ -26,7 +26,8 @@ enum wr_side { WR_SIDE_CLIENT, WR_SIDE_STORE }; /* where the frame came in */
 #define WR_TCP_ACK 0x10u
 #define WR_TCP_URG 0x20u
 
-/* The key is hashed as bytes, so no padding may be random. IPv4 is mapped: one key, one code path. */
+/* The key is hashed as bytes, so no padding may be random. IPv4 is mapped: one key, one code path.
+ */
 struct wr_flow_key {
 	uint8_t client[16], store[16];
 	uint16_t client_port, store_port, vlan; /* ports in host order; vlan: outer VID, 0 = none */
@@ -39,7 +40,8 @@ static_assert(sizeof(struct wr_flow_key) == 40, "hashed as five words");
 #define WR_PKT_MSS    0x04u
 #define WR_PKT_WSCALE 0x08u
 #define WR_PKT_SACKOK 0x10u
-#define WR_PKT_ODDOPT 0x20u /* a SYN carries an option that must be blanked (MPTCP, TFO, MD5, unknown) */
+#define WR_PKT_ODDOPT                                                                              \
+	0x20u /* a SYN carries an option that must be blanked (MPTCP, TFO, MD5, unknown) */
 
 struct wr_pkt {
 	struct rte_mbuf *m;
@@ -48,13 +50,13 @@ struct wr_pkt {
 	uint32_t seq, ack;
 	uint32_t ts_val, ts_ecr;
 	uint16_t l3, l4, payload; /* offsets into the frame */
-	uint16_t len;		  /* payload bytes, Ethernet padding excluded */
-	uint16_t window;	  /* unscaled */
+	uint16_t len;             /* payload bytes, Ethernet padding excluded */
+	uint16_t window;          /* unscaled */
 	uint16_t mss;
-	uint8_t tcp_flags, opt;	  /* WR_TCP_*, WR_PKT_* */
-	uint8_t wscale, side;	  /* enum wr_side */
-	uint8_t service;	  /* index into conf->service */
-	uint8_t ttl, reason;	  /* enum wr_reason for the pass and drop lanes */
+	uint8_t tcp_flags, opt; /* WR_TCP_*, WR_PKT_* */
+	uint8_t wscale, side;   /* enum wr_side */
+	uint8_t service;        /* index into conf->service */
+	uint8_t ttl, reason;    /* enum wr_reason for the pass and drop lanes */
 	uint8_t pad;
 };
 

@@ -29,19 +29,19 @@ struct rte_mempool;
 
 /* Buffers of one worker's link. Sizes: docs/concepts/one-burst.md. */
 struct wr_pools {
-	struct rte_mempool *rx;	   /* receive buffers, shared with the port */
+	struct rte_mempool *rx;    /* receive buffers, shared with the port */
 	struct rte_mempool *small; /* compact copies, up to WR_SMALL_BYTES of payload */
 	struct rte_mempool *large; /* compact copies and decoded output, WR_LARGE_BYTES */
 	struct rte_mempool *gen;   /* frames that Weir makes itself */
-	uint32_t rx_reserve;	   /* receive buffers that nothing may keep */
-	uint32_t rx_low_water;	   /* below this many free, payloads are copied */
+	uint32_t rx_reserve;       /* receive buffers that nothing may keep */
+	uint32_t rx_low_water;     /* below this many free, payloads are copied */
 };
 #define WR_SMALL_BYTES 256u
 #define WR_LARGE_BYTES 2048u
 
 struct wr_lcore {
-	uint64_t now;	   /* monotonic ns, read once per turn */
-	uint64_t real;	   /* realtime ns minus monotonic ns, refreshed now and then */
+	uint64_t now;      /* monotonic ns, read once per turn */
+	uint64_t real;     /* realtime ns minus monotonic ns, refreshed now and then */
 	uint32_t id, link; /* index into conf->worker, conf->link */
 	struct wr_stats *stats;
 	struct wr_ring *records, *events;
@@ -72,7 +72,8 @@ static inline uint64_t wr_random(struct wr_lcore *lc)
 	return lc->rng = x;
 }
 
-/* Writes e to the event ring unless the reason's rate is used up; counts what it could not write. */
+/* Writes e to the event ring unless the reason's rate is used up; counts what it could not write.
+ */
 void wr_event_emit(struct wr_lcore *lc, enum wr_reason why, struct wr_event *e);
 
 #endif

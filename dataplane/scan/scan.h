@@ -6,11 +6,11 @@
  * gives    hits, per stream, in the order found; each rule at most once per stream
  * owns     stream state in fixed slots, scratch per worker, the hit bitmap of each stream
  * threads  one struct wr_scan per worker; a stream is closed by the worker that opened it.
- *          hs_set_stream_allocator is process-global: set once at boot, it finds the worker's slots by
- *          a thread-local pointer that wr_scan_enter() sets (the only __thread variable in Weir).
- * limits   streams, state bytes per stream (conf), WR_SCAN_HITS hits kept per stream
- * fails    open: 0 and WR_R_STREAM_STATE_LIMIT; an engine error sets `failed` on the job
- * see      docs/concepts/patterns.md, tests/unit/scan, floors.md's figures in docs/operate/capacity.md
+ *          hs_set_stream_allocator is process-global: set once at boot, it finds the worker's slots
+ * by a thread-local pointer that wr_scan_enter() sets (the only __thread variable in Weir). limits
+ * streams, state bytes per stream (conf), WR_SCAN_HITS hits kept per stream fails    open: 0 and
+ * WR_R_STREAM_STATE_LIMIT; an engine error sets `failed` on the job see docs/concepts/patterns.md,
+ * tests/unit/scan, floors.md's figures in docs/operate/capacity.md
  */
 #ifndef WR_SCAN_SCAN_H
 #define WR_SCAN_SCAN_H
@@ -42,10 +42,12 @@ struct wr_scan_job {
 };
 /* Scans every piece of the burst, prefetching state and payload ahead. */
 void wr_scan_burst(struct wr_lcore *lc, struct wr_scan *s, struct wr_scan_job *job, uint32_t n);
-/* End of the object: end-anchored rules and combinations with `!` fire. 1 when there are new hits. */
+/* End of the object: end-anchored rules and combinations with `!` fire. 1 when there are new hits.
+ */
 int wr_scan_end(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream);
 /* Hits so far (rules and combinations); returns the number, *more = some were not kept. */
-uint32_t wr_scan_hits(const struct wr_scan *s, uint32_t stream, const struct wr_hit **hit, bool *more);
+uint32_t wr_scan_hits(const struct wr_scan *s, uint32_t stream, const struct wr_hit **hit,
+                      bool *more);
 uint64_t wr_scan_bytes(const struct wr_scan *s, uint32_t stream); /* scanned so far */
 void wr_scan_close(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream);
 

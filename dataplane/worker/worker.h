@@ -5,10 +5,9 @@
  * takes    ports, pools, stats page and rings made at boot; rulesets published by the main lcore
  * gives    frames to the other side; verdict records and events to its rings
  * owns     every table of its lcore: connections, segments kept, uploads, scanners
- * threads  _new/_free: boot. _turn: the worker's thread. _publish, _seen, _drain: main lcore (atomics).
- * limits   one turn handles at most one burst from each side and conf->turn_bytes of payload
- * fails    _new: NULL and one line in err
- * see      docs/concepts/one-burst.md
+ * threads  _new/_free: boot. _turn: the worker's thread. _publish, _seen, _drain: main lcore
+ * (atomics). limits   one turn handles at most one burst from each side and conf->turn_bytes of
+ * payload fails    _new: NULL and one line in err see      docs/concepts/one-burst.md
  */
 #ifndef WR_WORKER_WORKER_H
 #define WR_WORKER_WORKER_H
@@ -28,10 +27,11 @@ struct wr_worker_args {
 	struct wr_pools pools;
 	struct wr_stats *stats;
 	struct wr_ring *records, *events; /* NULL: records count as lost, events are not written */
-	struct wr_mix_key key;		  /* same for all workers of a link */
-	uint64_t seed;			  /* for ids */
+	struct wr_mix_key key;            /* same for all workers of a link */
+	uint64_t seed;                    /* for ids */
 	enum wr_digest_engine digest;
-	/* Other workers of the link, by index among them; exchange rings come with several workers. */
+	/* Other workers of the link, by index among them; exchange rings come with several workers.
+	 */
 	uint32_t index, peers;
 	struct rte_ring *to[WR_WORKERS_MAX], *from[WR_WORKERS_MAX]; /* NULL where there is none */
 };
@@ -44,12 +44,14 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns);
 
 /* Main lcore: requests that begin from now on are judged by rs (NULL: none). */
 void wr_worker_publish(struct wr_worker *w, struct wr_ruleset *rs);
-/* Main lcore: the generation that the worker's last turn used; UINT64_MAX = none yet. A ruleset may be
- * freed when every worker has seen a newer one and its open count is 0. */
+/* Main lcore: the generation that the worker's last turn used; UINT64_MAX = none yet. A ruleset may
+ * be freed when every worker has seen a newer one and its open count is 0. */
 uint64_t wr_worker_seen(const struct wr_worker *w);
-/* Main lcore: no new connections are taken for inspection from now on (policy on_overload decides). */
+/* Main lcore: no new connections are taken for inspection from now on (policy on_overload decides).
+ */
 void wr_worker_drain(struct wr_worker *w);
-/* Main lcore: the wire opened or closed; open connections become midstream, held frames are dropped. */
+/* Main lcore: the wire opened or closed; open connections become midstream, held frames are
+ * dropped. */
 void wr_worker_epoch(struct wr_worker *w, uint64_t epoch);
 struct wr_scan *wr_worker_scan(struct wr_worker *w);
 /* True when no connection holds a frame and no upload is active (drain is over). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs a fuzz target over the files and folders named as arguments: a found crash stays fixed, and the
- * law is checked on the corpus in every test run, without a fuzzer. TAP output, a line a folder.
+ * Runs a fuzz target over the files and folders named as arguments: a found crash stays fixed, and
+ * the law is checked on the corpus in every test run, without a fuzzer. TAP output, a line a
+ * folder.
  */
 #include <dirent.h>
 #include <stdint.h>
