@@ -12,6 +12,7 @@
 #ifndef WR_WORKER_WORKER_H
 #define WR_WORKER_WORKER_H
 
+#include "abi/wire.h"
 #include "digest/digest.h"
 #include "lcore/lcore.h"
 #include "port/port.h"
@@ -34,6 +35,9 @@ struct wr_worker_args {
 	 */
 	uint32_t index, peers;
 	struct rte_ring *to[WR_WORKERS_MAX], *from[WR_WORKERS_MAX]; /* NULL where there is none */
+	/* The link's XDP page (abi/wire.h), or NULL. Each turn begins by reading its epoch (a new one is
+	 * a wr_worker_epoch()) and ends with wr_wire_beat(wire, index, now, epoch). */
+	struct wr_wire_shared *wire;
 };
 
 WR_MUST_USE struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n);
