@@ -6,14 +6,20 @@
  * 256 bytes, exact type and length, ABI version must match. Control connects; the dataplane serves
  * one connection at a time (a second is told EBUSY and closed).
  *
- *   HELLO (c->d)        -> WELCOME (d->c) with fds: [0] stats, then per worker: records ring,
- * events ring SHARD (c->d, 1 fd)  one sealed memfd of the ruleset being staged; the dataplane
- * checks seals and SHA-256 -> RESULT HAVE (c->d)         is this shard (by hash) mapped already? ->
- * RESULT 0 or ENOENT; saves the fd STAGE (c->d)        all shards are there: build the ruleset of
- * this meta shard -> RESULT COMMIT (c->d)       publish it to the workers -> RESULT when every
- * worker uses it for new requests DROP (c->d)         forget what was staged -> RESULT STATUS
- * (c->d)       -> STATUS (d->c) DRAIN, WIRE (c->d)  -> RESULT QUERY (c->d)        flows, holds: ->
- * RESULT with one memfd of JSON lines Every request carries a `seq` that its answer repeats.
+ * HELLO   c->d        answered by WELCOME with fds: [0] stats, then per worker records ring, events
+ *                     ring. These areas are memfds sealed against shrink and grow: control refuses
+ *                     others, because a truncated file would kill its reader.
+ * SHARD   c->d, 1 fd  one sealed memfd of the ruleset being staged; the dataplane checks seals and
+ *                     SHA-256. Answer RESULT, as for all below but STATUS.
+ * HAVE    c->d        is this shard (by hash) mapped already? 0 or ENOENT; saves the fd
+ * STAGE   c->d        all shards are there: build the ruleset of this meta shard
+ * COMMIT  c->d        publish it; RESULT comes when every worker uses it for new requests
+ * DROP    c->d        forget what was staged
+ * STATUS  c->d        answered by STATUS_REPLY
+ * DRAIN, WIRE  c->d
+ * QUERY   c->d        flows, holds: RESULT with one memfd of JSON lines
+ *
+ * Every request carries a `seq` that its answer repeats.
  */
 #ifndef WR_ABI_MSG_H
 #define WR_ABI_MSG_H

@@ -40,8 +40,9 @@ enum wr_addr_source { WR_SRC_TCP, WR_SRC_PROXY_V1, WR_SRC_PROXY_V2, WR_SRC_XFF }
 
 #define WR_FIELDS(X)                                                                               \
 	X(METHOD, 32)                                                                              \
-	X(HOST, 255) X(PATH, 1024) X(FILENAME, 255) X(DECLARED_TYPE, 127) X(TYPE, 63)              \
-	        X(OBJECT, 255) X(TRANSFORMS, 127) X(PROTO, 31) X(SERVICE, 31)
+	X(HOST, 255)                                                                               \
+	X(PATH, 1024) X(FILENAME, 255) X(DECLARED_TYPE, 127) X(TYPE, 63) X(OBJECT, 255)            \
+	        X(TRANSFORMS, 127) X(PROTO, 31) X(SERVICE, 31)
 
 enum wr_field_kind {
 #define X(name, max) WR_F_##name,

@@ -97,6 +97,16 @@ struct wr_stats { /* one per worker */
 };
 static_assert(sizeof(struct wr_stats) % WR_CACHE_LINE == 0, "no false sharing between workers");
 
+/* What the main lcore asks of a port (rte_eth_stats_get) about ten times a second. */
+struct wr_stats_dev {
+	wr_counter rx_packets, rx_bytes, rx_missed, rx_nombuf, rx_errors;
+	wr_counter tx_packets, tx_bytes, tx_errors;
+	wr_counter link_up; /* gauge */
+	wr_counter spare[7];
+};
+
+enum wr_wire_state { WR_WIRE_INSPECT, WR_WIRE_OPEN, WR_WIRE_CLOSED };
+
 /* The shared area: a head, then `workers` pages. */
 #define WR_STATS_MAGIC 0x31535441545357ull
 
@@ -107,7 +117,10 @@ struct wr_stats_head {
 	WR_ALIGNED(64) wr_counter main_beat_ns;
 	wr_counter ruleset_mapped, ready; /* gauges of the main lcore */
 	wr_counter digest_engine;         /* what the digest room chose: enum in digest/digest.h */
+	wr_counter decoder_restarts, decoder_queue;
 	char simd[32], dpdk[32], hyperscan[32];
+	WR_ALIGNED(64) struct wr_stats_dev dev[WR_LINKS_MAX][2]; /* by link: 0 client, 1 store */
+	wr_counter wire_state[WR_LINKS_MAX]; /* enum wr_wire_state as the dataplane sees it */
 };
 
 /* Single writer, so load + store: fetch_add would pay a locked instruction for nobody. */
