@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "abi/artifact.h"
 #include "abi/conf.h"
 #include "abi/record.h"
 #include "base/base.h"
@@ -39,6 +40,9 @@ bool wr_shard_have(const struct wr_shard_store *s, const uint8_t sha256[32]);
 /* Maps fd (a memfd sealed against write, grow and shrink), checks its SHA-256. Takes no fd. */
 WR_MUST_USE int wr_shard_add(struct wr_shard_store *s, int fd, uint64_t bytes,
                              const uint8_t sha256[32], char *err, size_t err_size);
+/* As wr_shard_add, from a shard file that weir-compile wrote: it is copied into a sealed memfd. */
+WR_MUST_USE int wr_shard_add_file(struct wr_shard_store *s, int dirfd, const uint8_t sha256[32],
+                                  char *err, size_t err_size);
 /* Unmaps shards that no ruleset uses. */
 void wr_shard_sweep(struct wr_shard_store *s);
 
@@ -46,6 +50,11 @@ void wr_shard_sweep(struct wr_shard_store *s);
 WR_MUST_USE int wr_ruleset_new(struct wr_shard_store *s, const uint8_t meta_sha256[32],
                                uint64_t generation, const char *region, struct wr_ruleset **out,
                                char *err, size_t err_size);
+/* Offline engine and tests: adds the meta shard and all it names from folder dir, then builds. */
+WR_MUST_USE int wr_ruleset_load(struct wr_shard_store *s, const char *dir,
+                                const uint8_t meta_sha256[32], uint64_t generation,
+                                const char *region, struct wr_ruleset **out, char *err,
+                                size_t err_size);
 /* Only when wr_ruleset_open_count() is 0 and no worker can reach it any more. */
 void wr_ruleset_free(struct wr_ruleset *rs);
 
@@ -69,8 +78,9 @@ struct wr_item { /* a rule or a list, as verdict/ needs it; strings live as long
 	uint8_t algo, kind, helper,
 	        pad; /* lists: wr_algo; kind: wr_match_kind; helper: action none */
 	uint32_t canary_ppm;
-	uint32_t owner;       /* allow lists exempt deny lists with the same owner number only */
-	uint64_t valid_until; /* unix seconds, 0 = always */
+	uint32_t owner;          /* allow lists exempt deny lists with the same owner number only */
+	uint64_t valid_until;    /* unix seconds, 0 = always */
+	uint64_t bundle_expires; /* unix seconds, 0 = never */
 };
 
 uint32_t wr_ruleset_nrules(const struct wr_ruleset *rs);
@@ -92,6 +102,26 @@ uint32_t wr_ruleset_lookup(const struct wr_ruleset *rs, const struct wr_digests 
 void wr_ruleset_entry_name(const struct wr_ruleset *rs, uint32_t list, uint32_t entry, char *out,
                            uint32_t size);
 
+/* One PDQ list that is not off: n hashes of 32 bytes, ascending; entry = position. NULL: not PDQ.
+ */
+const uint8_t *wr_ruleset_pdq(const struct wr_ruleset *rs, uint32_t list, uint64_t *n,
+                              const struct wr_meta_list **how);
+
+/* --- what scan/ asks -----------------------------------------------------------------------------
+ */
+
+/* One stream slot must hold this much (engine state of the largest group and the rule bitmap). */
+uint32_t wr_ruleset_state_bytes(const struct wr_ruleset *rs);
+/* The set of media types that rules name and that cover this sniffed type; 0 = none does. */
+uint64_t wr_ruleset_types(const struct wr_ruleset *rs, const char *media_type);
+/* The group that scans exactly what such an object needs, or 0: the union. */
+uint32_t wr_ruleset_group_of(const struct wr_ruleset *rs, uint64_t types);
+/* The compiled rules (abi/artifact.h), indexed like wr_ruleset_rule(). */
+const struct wr_meta_rule *wr_ruleset_rules(const struct wr_ruleset *rs);
+const uint32_t *wr_ruleset_ops(const struct wr_ruleset *rs);
+const uint32_t *wr_ruleset_watch(const struct wr_ruleset *rs);
+/* Id of a group's database -> rule index. */
+const uint32_t *wr_ruleset_patterns(const struct wr_ruleset *rs, uint32_t group, uint32_t *n);
 /* Pattern groups: the union group is 0 and always there when any rule is on. */
 uint32_t wr_ruleset_ngroups(const struct wr_ruleset *rs);
 const struct hs_database *wr_ruleset_group_db(const struct wr_ruleset *rs, uint32_t group);

@@ -23,7 +23,10 @@
 
 struct wr_scan;
 
-/* Boot: slots for `streams` streams of at most state_bytes each. */
+/*
+ * Boot: slots for `streams` streams of at most state_bytes each (wr_ruleset_state_bytes(): engine
+ * state and one bit per rule). A ruleset that needs more is refused by wr_scan_stage().
+ */
 WR_MUST_USE struct wr_scan *wr_scan_new(uint32_t streams, uint32_t state_bytes);
 void wr_scan_free(struct wr_scan *s);
 /* Main lcore, at staging: scratch large enough for rs too, made apart; the worker adopts it. */
@@ -31,8 +34,16 @@ WR_MUST_USE int wr_scan_stage(struct wr_scan *s, const struct wr_ruleset *rs, ch
 /* Worker, at the start of a turn: sets the thread-local, adopts staged scratch. */
 void wr_scan_enter(struct wr_scan *s);
 
-/* 0 = no slot. type: sniffed type group or 0 while unknown (the union group scans then). */
+/* 0 = no slot. All rules scan (the union group) until wr_scan_type() says what the object is. */
 uint32_t wr_scan_open(struct wr_lcore *lc, struct wr_scan *s, const struct wr_ruleset *rs);
+
+/*
+ * The sniffed media type, once known; NULL: it will never be. Told before the first byte is
+ * scanned, the stream runs in the type's own group; told later it stays in the union, so that no
+ * match is torn. Rules for other types are dropped either way. 1 when hits came out that had waited
+ * for it.
+ */
+int wr_scan_type(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream, const char *media_type);
 
 struct wr_scan_job {
 	uint32_t stream;
@@ -40,7 +51,8 @@ struct wr_scan_job {
 	uint8_t pad[2];
 	struct wr_piece piece;
 };
-/* Scans every piece of the burst, prefetching state and payload ahead. */
+/* Scans every piece of the burst, prefetching state and payload ahead. Jobs of one stream in order.
+ */
 void wr_scan_burst(struct wr_lcore *lc, struct wr_scan *s, struct wr_scan_job *job, uint32_t n);
 /* End of the object: end-anchored rules and combinations with `!` fire. 1 when there are new hits.
  */
