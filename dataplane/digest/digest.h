@@ -52,6 +52,7 @@ bool wr_digest_pending(const struct wr_digest *d);
 /* Slots that ended and are ready, each once. */
 uint32_t wr_digest_done(struct wr_digest *d, uint32_t *slot, uint32_t max);
 void wr_digest_result(const struct wr_digest *d, uint32_t slot, struct wr_digests *out);
+/* Bytes digested so far; those that wait in pieces are not, and without algorithms it stays 0. */
 uint64_t wr_digest_bytes(const struct wr_digest *d, uint32_t slot);
 /* Gives the slot back; queued pieces are let go unread. */
 void wr_digest_close(struct wr_digest *d, uint32_t slot);
