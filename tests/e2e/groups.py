@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The labs that the cases run in: a configuration merged over the lab's own, and a bundle."""
+import hashlib
+import os
+import random
+import shutil
+import tempfile
+
+from lab import ROOT
+
+
+def body(seed, size):
+    """The same bytes for the same seed, on every machine."""
+    return random.Random(f"weir {seed}").randbytes(size)
+
+
+# Listed by digest, clean by pattern: only the held tail can stop them.
+LISTED = {
+    ("md5", 1): body("md5 small", 1), ("md5", 1460): body("md5 middle", 1460),
+    ("md5", 3000000): body("md5 large", 3000000),
+    ("sha1", 77): body("sha1 small", 77), ("sha1", 700001): body("sha1 large", 700001),
+    ("sha256", 64): body("sha256 small", 64), ("sha256", 1000000): body("sha256 large", 1000000),
+}
+
+
+class Group:
+    def __init__(self, name, config="", driver=None, workers=1, store=True):
+        self.name, self.config, self.driver = name, config, driver
+        self.workers, self.store = workers, store
+        self.dir = None
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp(prefix="weir-e2e-")
+        bundle = os.path.join(self.dir, "bundle")
+        shutil.copytree(os.path.join(ROOT, "examples/bundles/core"), bundle)
+        for algo in ("md5", "sha1", "sha256"):
+            with open(os.path.join(bundle, "lists", f"sample-{algo}.txt"), "a") as f:
+                for (a, _), data in LISTED.items():
+                    if a == algo:
+                        f.write(hashlib.new(algo, data).hexdigest() + "\n")
+        # The samples' own cases would not see the digests above; the lab has no use for them.
+        with open(os.path.join(self.dir, "weir.yaml"), "w") as f:
+            f.write(self.config)
+        return self
+
+    def __exit__(self, *exc):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def options(self, driver):
+        args = ["--bundle", os.path.join(self.dir, "bundle"), "--workers", str(self.workers)]
+        if driver or self.driver:
+            args += ["--driver", driver or self.driver]
+        if self.config:
+            args += ["--config", os.path.join(self.dir, "weir.yaml")]
+        if not self.store:
+            args.append("--no-store")
+        return args
+
+
+PORTS = """
+services:
+  - { name: pass, address: any, port: [ 7001 ], policy: { not_http: pass } }
+  - { name: block, address: any, port: [ 7002 ], policy: { not_http: block } }
+  - { name: store, address: any, port: [ 80 ] }
+"""
+
+GROUPS = [
+    Group("plain", PORTS),
+    Group("two workers", PORTS, workers=2),
+    Group("af_packet", PORTS, driver="af_packet"),
+]
