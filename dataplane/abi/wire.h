@@ -2,28 +2,28 @@
 /*
  * wire - what the XDP programs of one link, the dataplane and control share: one mmaped map value.
  *
- * The decision is ONE word for both ports. It leaves INSPECT when a program finds no socket or an old
- * heartbeat (compare and swap, so that one frame of one CPU decides for all), or when a person says so;
- * each time the epoch rises. Only the dataplane brings it back to INSPECT (wr_xdp_tick), and the epoch
- * stays: what a worker must notice is that frames went past it.
+ * The decision is ONE word for both ports. It leaves INSPECT when a program finds no socket or an
+ * old heartbeat (compare and swap, so that one frame of one CPU decides for all), or when a person
+ * says so; each time the epoch rises. Only the dataplane brings it back to INSPECT (wr_xdp_tick),
+ * and the epoch stays: what a worker must notice is that frames went past it.
  *
  *   bits  0..7   enum wr_wire_state
  *   bits  8..15  enum wr_wire_cause
  *   bits 16..63  epoch
  *
  * units    nanoseconds of CLOCK_MONOTONIC, which is what bpf_ktime_get_ns() reads
- * threads  decision: compare and swap by anyone. beat[i]: worker i alone, plain stores. The rest: the
- *          dataplane's main thread or `weir wire`.
- * Compiled for BPF too, so: kernel types, no other header.
+ * threads  decision: compare and swap by anyone. beat[i]: worker i alone, plain stores. The rest:
+ * the dataplane's main thread or `weir wire`. Compiled for BPF too, so: kernel types, no other
+ * header.
  */
 #ifndef WR_ABI_WIRE_H
 #define WR_ABI_WIRE_H
 
 #include <linux/types.h>
 
-#define WR_WIRE_ABI	 1u
-#define WR_WIRE_WORKERS	 64u /* = WR_WORKERS_MAX, asserted in xdp/xdp.c */
-#define WR_WIRE_QUEUES	 64u /* receive queues of one port; a NIC may have more than Weir uses */
+#define WR_WIRE_ABI         1u
+#define WR_WIRE_WORKERS     64u /* = WR_WORKERS_MAX, asserted in xdp/xdp.c */
+#define WR_WIRE_QUEUES      64u /* receive queues of one port; a NIC may have more than Weir uses */
 #define WR_WIRE_EPOCH_SHIFT 16
 
 /* 0 is what an array map holds before anybody wrote to it, so 0 must be the safe one. */
@@ -39,14 +39,14 @@ enum wr_wire_cause {
 	WR_WIRE_CAUSES
 };
 
-struct wr_wire_beat { /* one cache line per worker: no false sharing between lcores */
-	__u64 beat_ns;	  /* start of the worker's last turn */
-	__u64 epoch;	  /* the newest epoch that the worker has acted upon */
+struct wr_wire_beat {  /* one cache line per worker: no false sharing between lcores */
+	__u64 beat_ns; /* start of the worker's last turn */
+	__u64 epoch;   /* the newest epoch that the worker has acted upon */
 	__u64 pad[6];
 };
 
 struct wr_wire_queue { /* which workers a queue feeds: its poller and all that it hands frames to */
-	__u32 nworkers;	   /* 0: nobody serves this queue */
+	__u32 nworkers; /* 0: nobody serves this queue */
 	__u8 worker[WR_WIRE_WORKERS];
 };
 
@@ -57,19 +57,27 @@ struct wr_wire_shared {
 	__u32 abi, size;
 	__u8 on_process_death, on_worker_stall; /* WR_WIRE_CLOSED or WR_WIRE_OPEN */
 	__u8 pad0[2];
-	__u32 pid;	  /* of the dataplane that holds the link, for people */
+	__u32 pid;            /* of the dataplane that holds the link, for people */
 	__u64 opened, closed; /* times that a program or a person left INSPECT for this state */
-	__u64 pad1;
+	__u64 good_since_ns;  /* since when every beat has been fresh; 0 = it is not (main thread's
+	                         note) */
 	struct wr_wire_beat beat[WR_WIRE_WORKERS] __attribute__((aligned(64)));
 	struct wr_wire_queue queue[WR_WIRE_QUEUES];
 };
 
 /* Per port (0 client, 1 store) and per CPU. A frame is in exactly one of the four. */
 struct wr_wire_count {
-	__u64 socket_frames, socket_bytes;   /* given to the dataplane */
-	__u64 open_frames, open_bytes;	     /* sent to the other port unscanned */
-	__u64 closed_frames, closed_bytes;   /* dropped by policy */
-	__u64 unserved_frames, unserved_bytes; /* dropped: inspecting, but nobody serves this queue */
+	__u64 socket_frames, socket_bytes; /* given to the dataplane */
+	__u64 open_frames, open_bytes;     /* sent to the other port unscanned */
+	__u64 closed_frames, closed_bytes; /* dropped by policy */
+	__u64 unserved_frames,
+	        unserved_bytes; /* dropped: inspecting, but nobody serves this queue */
+};
+
+/* Constants of one program, set before it is loaded. */
+struct wr_wire_port {
+	__u32 side; /* 0 client, 1 store */
+	__u32 peer; /* interface that an open wire sends to */
 };
 
 static inline __u64 wr_wire_word(enum wr_wire_state s, enum wr_wire_cause c, __u64 epoch)
