@@ -86,7 +86,8 @@ struct wr_bundle_rule {
 	uint8_t action;    /* enum wr_action; PASS = none: a helper of combinations */
 	uint8_t mode;      /* enum wr_item_mode */
 	uint8_t severity;  /* enum wr_severity */
-	uint16_t ntypes;
+	uint8_t pad[2];
+	uint32_t ntypes;
 	uint64_t at_from, at_to; /* at_to UINT64_MAX = no upper end */
 	uint32_t canary_ppm;     /* with mode canary: uploads of a million */
 	uint32_t line;
@@ -127,7 +128,8 @@ struct wr_bundle_list {
 	uint8_t severity;                            /* enum wr_severity */
 	uint8_t max_distance, min_quality, dihedral; /* PDQ entries */
 	uint32_t canary_ppm;
-	uint32_t nregions;
+	uint32_t nregions, ncategories;
+	char **categories;    /* of the source; only entries of these are taken; none = all */
 	char **regions;       /* none = everywhere */
 	uint64_t valid_until; /* unix seconds, 0 = always */
 	uint64_t max_bad_lines;
@@ -158,6 +160,7 @@ struct wr_bundle {
 	struct wr_bundle_list *lists; /* in the order of the manifest */
 	struct wr_bundle_suppress *suppress;
 	uint32_t nrules, nlists, nsuppress;
+	struct wr_bundle_private *priv;
 };
 
 /* Loads and checks the folder. On failure *out is NULL and e says why. Takes no fd: it is dup'ed.
@@ -165,6 +168,24 @@ struct wr_bundle {
 WR_MUST_USE int wr_bundle_load(const char *dir, struct wr_bundle **out, struct wr_bundle_errors *e);
 WR_MUST_USE int wr_bundle_load_at(int dirfd, struct wr_bundle **out, struct wr_bundle_errors *e);
 void wr_bundle_free(struct wr_bundle *b);
+
+/* The rule or list of this id, or NULL. */
+const struct wr_bundle_rule *wr_bundle_rule_get(const struct wr_bundle *b, const char *id);
+const struct wr_bundle_list *wr_bundle_list_get(const struct wr_bundle *b, const char *id);
+
+/*
+ * A condition as postfix operations, the order in which a stack machine evaluates them; `!` binds
+ * closest, then `&`, then `|`. The load has already refused what this refuses. Takes free(*op).
+ */
+#define WR_CONDITION_OPS_MAX 1024u
+enum wr_condition_kind { WR_COND_RULE, WR_COND_NOT, WR_COND_AND, WR_COND_OR };
+struct wr_condition_op {
+	uint32_t kind; /* enum wr_condition_kind */
+	uint32_t rule; /* index into rules[] */
+};
+WR_MUST_USE int wr_condition_parse(const struct wr_bundle *b, const struct wr_bundle_rule *r,
+                                   struct wr_condition_op **op, uint32_t *n,
+                                   struct wr_bundle_errors *e);
 
 /* --- list entries ---------------------------------------------------------------- */
 
