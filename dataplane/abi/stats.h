@@ -15,6 +15,7 @@
 #include "abi/conf.h"
 #include "abi/reason.h"
 #include "abi/verdict.h"
+#include "abi/wire.h"
 #include "base/base.h"
 
 typedef _Atomic uint64_t wr_counter;
@@ -104,8 +105,6 @@ struct wr_stats_dev {
 	wr_counter link_up; /* gauge */
 	wr_counter spare[7];
 };
-
-enum wr_wire_state { WR_WIRE_INSPECT, WR_WIRE_OPEN, WR_WIRE_CLOSED };
 
 /* The shared area: a head, then `workers` pages. */
 #define WR_STATS_MAGIC 0x31535441545357ull
