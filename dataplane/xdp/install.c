@@ -311,7 +311,7 @@ static uint8_t by_cause(const struct wr_xdp_conf *c, enum wr_wire_cause why)
 static int write_policy(struct install *in)
 {
 	struct wr_wire_shared *w = wr_xdp_map_page(in->pins.wire);
-	uint64_t word;
+	__u64 word;
 
 	if (!w)
 		return wr_xdp_fail(in->err, -errno, "cannot map the wire's page: %s",
