@@ -38,11 +38,11 @@ enum wr_item_mode { WR_ITEM_OFF, WR_ITEM_SHADOW, WR_ITEM_CANARY, WR_ITEM_ENFORCE
 enum wr_algo { WR_ALGO_MD5, WR_ALGO_SHA1, WR_ALGO_SHA256, WR_ALGO_PDQ, WR_ALGO_COUNT };
 enum wr_addr_source { WR_SRC_TCP, WR_SRC_PROXY_V1, WR_SRC_PROXY_V2, WR_SRC_XFF };
 
+/* clang-format off */
 #define WR_FIELDS(X)                                                                               \
-	X(METHOD, 32)                                                                              \
-	X(HOST, 255)                                                                               \
-	X(PATH, 1024) X(FILENAME, 255) X(DECLARED_TYPE, 127) X(TYPE, 63) X(OBJECT, 255)            \
-	        X(TRANSFORMS, 127) X(PROTO, 31) X(SERVICE, 31)
+	X(METHOD, 32) X(HOST, 255) X(PATH, 1024) X(FILENAME, 255) X(DECLARED_TYPE, 127)            \
+	X(TYPE, 63) X(OBJECT, 255) X(TRANSFORMS, 127) X(PROTO, 31) X(SERVICE, 31)
+/* clang-format on */
 
 enum wr_field_kind {
 #define X(name, max) WR_F_##name,

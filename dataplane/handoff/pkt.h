@@ -31,7 +31,8 @@ enum wr_side { WR_SIDE_CLIENT, WR_SIDE_STORE }; /* where the frame came in */
 struct wr_flow_key {
 	uint8_t client[16], store[16];
 	uint16_t client_port, store_port; /* in host order */
-	uint16_t vlan; /* bits 0-11: outer VID, 0 = none; bits 12-15: high bits of the inner VID (QinQ) */
+	uint16_t vlan; /* bits 0-11: outer VID, 0 = none; bits 12-15: high bits of the inner VID
+	                  (QinQ) */
 	uint8_t proto, inner_vlan; /* inner_vlan: low bits of the inner VID, 0 = none */
 };
 static_assert(sizeof(struct wr_flow_key) == 40, "hashed as five words");

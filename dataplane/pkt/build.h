@@ -13,8 +13,9 @@
 
 #include "handoff/pkt.h"
 
-#define WR_PKT_BUILD_HEAD (22u + 40u + 32u) /* Ethernet with two tags, IPv6, TCP with timestamps   \
-	                                     */
+#define WR_PKT_BUILD_HEAD                                                                          \
+	(22u + 40u + 32u) /* Ethernet with two tags, IPv6, TCP with timestamps                     \
+	                   */
 
 /* One per direction: the store side's frames may come from another router than the client's. */
 struct wr_pkt_template {

@@ -35,8 +35,8 @@ struct wr_worker_args {
 	 */
 	uint32_t index, peers;
 	struct rte_ring *to[WR_WORKERS_MAX], *from[WR_WORKERS_MAX]; /* NULL where there is none */
-	/* The link's XDP page (abi/wire.h), or NULL. Each turn begins by reading its epoch (a new one is
-	 * a wr_worker_epoch()) and ends with wr_wire_beat(wire, index, now, epoch). */
+	/* The link's XDP page (abi/wire.h), or NULL. Each turn begins by reading its epoch (a new
+	 * one is a wr_worker_epoch()) and ends with wr_wire_beat(wire, index, now, epoch). */
 	struct wr_wire_shared *wire;
 };
 
