@@ -34,6 +34,7 @@ struct wr_pools {
 	struct rte_mempool *large; /* compact copies and decoded output, WR_LARGE_BYTES */
 	struct rte_mempool *gen;   /* frames that Weir makes itself */
 	uint32_t rx_reserve;       /* receive buffers that nothing may keep */
+	uint32_t rx_free;          /* sampled by the worker once a turn */
 	uint32_t rx_low_water;     /* below this many free, payloads are copied */
 };
 #define WR_SMALL_BYTES 256u

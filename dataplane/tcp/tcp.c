@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tcp/tcp.h"
+
+#include "tcp/list.h"
+
+struct wr_tcp *wr_tcp_new(uint32_t segs, uint64_t kept_max)
+{
+	struct wr_tcp *t = wr_mem_alloc("tcp", sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->segs = wr_pool_new("tcp segments", segs, sizeof(struct wr_seg));
+	t->kept_max = kept_max;
+	if (t->segs == NULL) {
+		wr_mem_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void wr_tcp_free(struct wr_tcp *t)
+{
+	if (t == NULL)
+		return;
+	wr_pool_free(t->segs);
+	wr_mem_free(t);
+}
+
+void wr_half_init(struct wr_half *h, uint32_t isn)
+{
+	memset(h, 0, sizeof(*h));
+	h->isn = isn;
+	h->fin = WR_TCP_NONE;
+	h->has_isn = 1;
+}
+
+enum wr_reason wr_tcp_check(const struct wr_half *h, const struct wr_pkt *p)
+{
+	int64_t s = wr_half_off(h, p->seq), e = s + p->len;
+
+	/* RFC 7323 5.3; an RST is exempt, it is judged by its sequence number alone. */
+	if (h->has_ts && (p->opt & WR_PKT_TSTAMP) && !(p->tcp_flags & WR_TCP_RST) &&
+	    wr_seq_diff(p->ts_val, h->ts_recent) < 0)
+		return WR_R_TCP_OLD_TIMESTAMP;
+	if (p->len == 0 && !(p->tcp_flags & WR_TCP_FIN))
+		return WR_R_NONE;
+	if ((s < 0 && e > 0) || e < -1)
+		return WR_R_TCP_OUT_OF_WINDOW;
+	/* One byte beyond the edge is a window probe, RFC 9293 3.8.6.1. */
+	if (e > (int64_t)h->edge + 1)
+		return WR_R_TCP_OUT_OF_WINDOW;
+	if (h->fin != WR_TCP_NONE &&
+	    (e > (int64_t)h->fin || ((p->tcp_flags & WR_TCP_FIN) && e != (int64_t)h->fin)))
+		return WR_R_TCP_OUT_OF_WINDOW;
+	if ((p->tcp_flags & WR_TCP_FIN) && e < (int64_t)h->nxt)
+		return WR_R_TCP_OUT_OF_WINDOW; /* a FIN inside what was already delivered */
+	return WR_R_NONE;
+}
+
+struct rte_mbuf *wr_tcp_compact(struct wr_lcore *lc, const struct rte_mbuf *m)
+{
+	struct rte_mempool *mp = m->data_len <= WR_SMALL_BYTES ? lc->pools.small : lc->pools.large;
+	struct rte_mbuf *c;
+
+	if (mp == NULL || m->data_len > WR_LARGE_BYTES)
+		return NULL;
+	c = rte_pktmbuf_alloc(mp);
+	if (c == NULL || rte_pktmbuf_tailroom(c) < m->data_len) {
+		if (c != NULL)
+			rte_pktmbuf_free(c);
+		return NULL;
+	}
+	memcpy(rte_pktmbuf_mtod(c, void *), rte_pktmbuf_mtod(m, const void *), m->data_len);
+	c->data_len = m->data_len;
+	c->pkt_len = m->data_len;
+	c->vlan_tci = m->vlan_tci;
+	c->ol_flags = m->ol_flags;
+	return c;
+}
+
+/* Everything in p is old: send it again with the bytes that were scanned, or absorb it. */
+static enum wr_place place_repeat(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h,
+                                  struct wr_pkt *p, enum wr_reason *why)
+{
+	int64_t s = wr_half_off(h, p->seq), e = s + p->len;
+
+	if (h->unsent != 0) {
+		const struct wr_seg *u = seg_at(t, h->unsent);
+
+		if (e > (int64_t)u->off || ((p->tcp_flags & WR_TCP_FIN) && e >= (int64_t)u->off)) {
+			*why = WR_R_HELD_REPEAT;
+			return WR_PLACE_ABSORB;
+		}
+	}
+	*why = seg_fix(lc, t, h, p, s);
+	return WR_PLACE_SEND;
+}
+
+static enum wr_place place_early(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h,
+                                 struct wr_pkt *p, bool holding, enum wr_reason *why)
+{
+	uint64_t s = (uint64_t)wr_half_off(h, p->seq), e = s + p->len;
+	uint32_t added;
+
+	if (h->nooo >= WR_TCP_OOO_MAX) {
+		*why = WR_R_TCP_OOO_LIMIT;
+		return WR_PLACE_DROP;
+	}
+	*why = seg_fix(lc, t, h, p, (int64_t)s);
+	added = seg_add_early(t, h, p, s, e, holding ? WR_SEG_FRAME : WR_SEG_SENT);
+	if (p->tcp_flags & WR_TCP_FIN)
+		h->fin = e;
+	if (holding) {
+		/* Nothing new in it: what it repeats is kept already. */
+		if (added == 0) {
+			*why = WR_R_HELD_REPEAT;
+			return WR_PLACE_ABSORB;
+		}
+		rte_mbuf_refcnt_update(p->m, -1); /* the list's references carry it on */
+		return WR_PLACE_QUEUED;
+	}
+	if (added == 0 && seg_any_unsent_early(t, h, s, e)) {
+		*why = WR_R_HELD_REPEAT;
+		return WR_PLACE_ABSORB;
+	}
+	h->top = wr_max_u64(h->top, e);
+	if (*why == WR_R_NONE)
+		*why = WR_R_TCP_OOO;
+	return WR_PLACE_SEND;
+}
+
+static enum wr_place place_in_order(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h,
+                                    struct wr_pkt *p, enum wr_reason *why)
+{
+	int64_t s = wr_half_off(h, p->seq);
+	uint64_t e = (uint64_t)(s + p->len);
+
+	/* The whole frame is made to agree with what is kept before anyone refers to it. */
+	if (s < (int64_t)h->nxt || h->ohead != 0)
+		*why = seg_fix(lc, t, h, p, s);
+	if (p->tcp_flags & WR_TCP_FIN)
+		h->fin = e;
+	seg_append(t, h, p, e);
+	return WR_PLACE_NEW;
+}
+
+enum wr_place wr_tcp_place(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h,
+                           struct wr_pkt *p, bool holding, enum wr_reason *why)
+{
+	int64_t s = wr_half_off(h, p->seq), e = s + p->len;
+	bool fin = (p->tcp_flags & WR_TCP_FIN) != 0;
+	bool fin_new = fin && h->fin == WR_TCP_NONE;
+
+	*why = WR_R_NONE;
+	if (e <= (int64_t)h->nxt && !fin_new)
+		return place_repeat(lc, t, h, p, why);
+
+	if (h->nsegs >= WR_TCP_SEGS_MAX || t->kept_bytes >= t->kept_max ||
+	    wr_pool_free_count(t->segs) < h->nooo + 2u) {
+		*why = WR_R_KEEP_LIMIT;
+		return WR_PLACE_DROP;
+	}
+	if (p->m->data_len <= WR_SMALL_BYTES || lc->pools.rx_free < lc->pools.rx_low_water) {
+		struct rte_mbuf *c = wr_tcp_compact(lc, p->m);
+
+		if (c != NULL) {
+			rte_pktmbuf_free(p->m);
+			p->m = c;
+		} else if (lc->pools.rx_free < lc->pools.rx_reserve) {
+			*why = WR_R_POOL_LOW;
+			return WR_PLACE_DROP;
+		}
+	}
+	if (s <= (int64_t)h->nxt)
+		return place_in_order(lc, t, h, p, why);
+	return place_early(lc, t, h, p, holding, why);
+}
+
+bool wr_tcp_peek(struct wr_tcp *t, struct wr_half *h, struct wr_span *out)
+{
+	while (h->cursor != 0) {
+		const struct wr_seg *s = seg_at(t, h->cursor);
+		uint64_t skip = h->dlv - s->off;
+
+		if (skip < s->len) {
+			const uint8_t *b = rte_pktmbuf_mtod_offset(s->m, uint8_t *, s->data);
+
+			out->p = b + skip;
+			out->end = b + s->len;
+			out->off = h->dlv;
+			out->owner = s->m;
+			return true;
+		}
+		h->cursor = s->next;
+	}
+	return false;
+}
+
+void wr_tcp_delivered(struct wr_tcp *t, struct wr_half *h, uint64_t upto)
+{
+	WR_DCHECK(upto >= h->dlv && upto <= h->nxt);
+	h->dlv = upto;
+	while (h->cursor != 0 && seg_end(seg_at(t, h->cursor)) <= upto)
+		h->cursor = seg_at(t, h->cursor)->next;
+}
+
+struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate)
+{
+	uint32_t first = h->unsent, f = first, n;
+	struct wr_seg *s;
+	uint64_t end;
+
+	if (first == 0)
+		return NULL;
+	while (!((s = seg_at(t, f))->flags & WR_SEG_FRAME)) {
+		f = s->next;
+		WR_ASSERT(f != 0);
+	}
+	/* What the store would have without a gap once this frame arrives. */
+	end = seg_end(s);
+	for (n = s->next; n != 0 && (seg_at(t, n)->flags & WR_SEG_SENT); n = seg_at(t, n)->next)
+		end = seg_end(seg_at(t, n));
+	if (end > gate)
+		return NULL;
+	for (uint32_t i = first; i != s->next; i = seg_at(t, i)->next)
+		seg_at(t, i)->flags |= WR_SEG_SENT;
+	s->flags &= (uint8_t)~WR_SEG_FRAME;
+	h->unsent = n;
+	h->sent = end;
+	h->top = wr_max_u64(h->top, end);
+	rte_mbuf_refcnt_update(s->m, 1);
+	return s->m;
+}
+
+void wr_tcp_ack(struct wr_tcp *t, struct wr_half *h, uint64_t off)
+{
+	if (off <= h->acked)
+		return;
+	h->acked = off;
+	while (h->head != 0 && h->head != h->cursor) {
+		const struct wr_seg *s = seg_at(t, h->head);
+
+		if (seg_end(s) > off || !(s->flags & WR_SEG_SENT))
+			break;
+		seg_pop_head(t, h);
+	}
+}
+
+uint32_t wr_tcp_unsent(const struct wr_tcp *t, const struct wr_half *h)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = h->unsent; i != 0; i = seg_at(t, i)->next)
+		n += (seg_at(t, i)->flags & WR_SEG_FRAME) != 0;
+	for (uint32_t i = h->ohead; i != 0; i = seg_at(t, i)->next)
+		n += (seg_at(t, i)->flags & WR_SEG_FRAME) != 0;
+	return n;
+}
+
+uint32_t wr_tcp_clear(struct wr_tcp *t, struct wr_half *h)
+{
+	uint32_t n = wr_tcp_unsent(t, h);
+
+	while (h->head != 0)
+		seg_pop_head(t, h);
+	while (h->ohead != 0)
+		seg_pop_early(t, h);
+	h->cursor = h->unsent = 0;
+	return n;
+}
+
+bool wr_tcp_watch(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h, const struct wr_pkt *p,
+                  struct wr_span *out)
+{
+	int64_t s = wr_half_off(h, p->seq), e = s + p->len;
+	struct wr_pkt copy;
+
+	if (p->len == 0 || e <= (int64_t)h->nxt || s < 0)
+		return false;
+	if (s <= (int64_t)h->nxt) {
+		out->p = wr_pkt_payload(p) + ((int64_t)h->nxt - s);
+		out->end = wr_pkt_payload(p) + p->len;
+		out->off = h->nxt;
+		out->owner = NULL;
+		h->nxt = (uint64_t)e;
+		return true;
+	}
+	copy = *p;
+	copy.m = NULL;
+	if (h->nooo < WR_TCP_OOO_MAX && wr_pool_free_count(t->segs) >= h->nooo + 2u &&
+	    t->kept_bytes < t->kept_max)
+		copy.m = wr_tcp_compact(lc, p->m);
+	if (copy.m == NULL) {
+		h->lost = 1;
+		return false;
+	}
+	seg_add_early(t, h, &copy, (uint64_t)s, (uint64_t)e, WR_SEG_SENT);
+	rte_pktmbuf_free(copy.m);
+	return false;
+}
+
+bool wr_tcp_watch_more(struct wr_tcp *t, struct wr_half *h, struct wr_span *out)
+{
+	while (h->ohead != 0) {
+		struct wr_seg *s = seg_at(t, h->ohead);
+		const uint8_t *b = rte_pktmbuf_mtod_offset(s->m, uint8_t *, s->data);
+
+		if (s->off > h->nxt)
+			return false;
+		if (seg_end(s) <= h->nxt) {
+			seg_pop_early(t, h);
+			continue;
+		}
+		out->p = b + (h->nxt - s->off);
+		out->end = b + s->len;
+		out->off = h->nxt;
+		out->owner = NULL;
+		/* Popped at the next call: until then the bytes are lent. */
+		h->nxt = seg_end(s);
+		return true;
+	}
+	return false;
+}

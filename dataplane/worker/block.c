@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/conn.h"
+
+static void arm(struct wr_worker *w, struct conn *c)
+{
+	uint64_t at = wr_block_next(&c->block);
+
+	conn_arm(w, conn_index(w, c), wr_min_u64(at, w->lc.now + CLOSE_NS));
+}
+
+void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why)
+{
+	uint32_t held;
+
+	if (c->phase == PH_BLOCKED)
+		return;
+	/* From here on nothing of the client's reaches the store. */
+	held = wr_tcp_clear(w->tcp, &c->c2s);
+	w->held -= held;
+	wr_fate(&w->lc, WR_FATE_DROPPED, held);
+	c->phase = PH_BLOCKED;
+	c->pending = 0;
+	c->blocked_obj = oi;
+	c->blocked_req = oi != 0 ? wr_object_at(w->objects, oi)->req : c->req + !c->in_req;
+	c->blocked_reason = (uint16_t)why;
+	wr_block_start(&c->block, w->lc.now);
+	block_step(w, c);
+}
+
+static void send_answer(struct wr_worker *w, struct conn *c)
+{
+	struct wr_object *o = c->blocked_obj != 0 ? wr_object_at(w->objects, c->blocked_obj) : NULL;
+	const struct wr_http_head *head = o != NULL ? o->head : wr_http_req_head(&c->http);
+	char text[WR_HOLD_ANSWER_MAX];
+	struct wr_pkt_seg seg = { 0 };
+	uint8_t none[16] = { 0 };
+	uint32_t n, mss = c->c2s.mss;
+
+	/* The same text at each repeat: it is made from what does not change until the record is
+	 * written. */
+	n = wr_hold_answer(w->lc.conf, head, o != NULL ? o->decision_id : none, text, sizeof(text));
+	c->block.answer_len = (uint16_t)n;
+	c->block.answer_off = c->s2c.nxt;
+	for (uint32_t at = 0; at < n; at += mss) {
+		uint32_t part = wr_min_u32(n - at, mss);
+		uint64_t room = c->s2c.edge > c->s2c.nxt + at ? c->s2c.edge - (c->s2c.nxt + at) : 0;
+
+		if (room < part)
+			break; /* the client's window: the rest goes with a repeat */
+		seg = (struct wr_pkt_seg){
+			.seq = wr_half_seq(&c->s2c, c->s2c.nxt + at),
+			.ack = wr_half_seq(&c->c2s, c->c2s.nxt) + (c->client_fin ? 1u : 0u),
+			.window = 0xffff,
+			.flags = WR_TCP_ACK | (at + part == n ? WR_TCP_PSH | WR_TCP_FIN : 0),
+			.opt = c->c2s.has_ts ? WR_PKT_TSTAMP : 0,
+			.ts_val = c->ts_store,
+			.ts_ecr = c->ts_client,
+			.len = (uint16_t)part,
+			.data = text + at,
+		};
+		emit(w, c, WR_SIDE_CLIENT, &seg);
+	}
+}
+
+/* An ACK of what the client has sent, so that it does not repeat it and reads on. */
+static void send_ack(struct wr_worker *w, struct conn *c)
+{
+	uint64_t off = c->s2c.nxt;
+	struct wr_pkt_seg seg;
+
+	if (c->block.phase == WR_BLOCK_ANSWER)
+		off += c->block.answer_len + 1u;
+	seg = (struct wr_pkt_seg){
+		.seq = wr_half_seq(&c->s2c, off),
+		.ack = wr_half_seq(&c->c2s, c->c2s.nxt) + (c->client_fin ? 1u : 0u),
+		.window = 0xffff,
+		.flags = WR_TCP_ACK,
+		.opt = c->c2s.has_ts ? WR_PKT_TSTAMP : 0,
+		.ts_val = c->ts_store,
+		.ts_ecr = c->ts_client,
+	};
+	emit(w, c, WR_SIDE_CLIENT, &seg);
+}
+
+static void record_blocked(struct wr_worker *w, struct conn *c)
+{
+	struct wr_object *o;
+
+	if (c->blocked_obj == 0)
+		return;
+	o = wr_object_at(w->objects, c->blocked_obj);
+	o->answered = c->block.phase == WR_BLOCK_ANSWER || c->block.phase == WR_BLOCK_LINGER;
+	if (c->block.phase == WR_BLOCK_RESET)
+		o->answered = 0;
+	c->blocked_obj = 0;
+	upload_abort(w, c, WR_C_ABORTED, WR_COMMITTED_NO);
+}
+
+void block_step(struct wr_worker *w, struct conn *c)
+{
+	struct wr_hold_view v = {
+		.now = w->lc.now,
+		.earlier_done = c->resp + 1 >= c->blocked_req && c->s2c.ohead == 0,
+		.client_acked = c->s2c.acked >= c->s2c.nxt,
+		.begun = c->resp + 1 > c->blocked_req || c->store_fin || c->s2c.lost,
+		.no_answer = c->blocked_obj == 0 && wr_http_req_head(&c->http) == NULL,
+	};
+	uint32_t todo;
+
+	if (c->blocked_obj != 0)
+		v.begun |= wr_object_at(w->objects, c->blocked_obj)->early != 0;
+	todo = wr_block_step(&c->block, &v, w->lc.conf);
+	if (todo & WR_HOLD_RST_STORE)
+		emit_rst(w, c, WR_SIDE_STORE, wr_half_seq(&c->c2s, c->c2s.sent));
+	if (todo & WR_HOLD_SEND_ANSWER)
+		send_answer(w, c);
+	if (todo & WR_HOLD_RST_CLIENT)
+		emit_rst(w, c, WR_SIDE_CLIENT,
+		         wr_half_seq(&c->s2c, c->s2c.nxt + (c->block.phase == WR_BLOCK_LINGER
+		                                                    ? c->block.answer_len + 1u
+		                                                    : 0)));
+	/* The record waits for the client to read, but not for long: readers of records do not
+	 * wait. */
+	if (c->block.answered || c->block.phase >= WR_BLOCK_RESET || c->block.answer_tries > 0)
+		record_blocked(w, c);
+	arm(w, c);
+}
+
+/* The client goes on sending, or acknowledges the answer. */
+void block_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
+{
+	int64_t s = wr_half_off(&c->c2s, p->seq), e = s + p->len;
+	int64_t ack = wr_half_off(&c->s2c, p->ack);
+	bool fin = (p->tcp_flags & WR_TCP_FIN) != 0;
+
+	if (p->tcp_flags & WR_TCP_RST) {
+		c->block.client_fin = c->block.answered = 1;
+		absorb(w, p->m);
+		block_step(w, c);
+		return;
+	}
+	if (c->block.phase == WR_BLOCK_WAIT && p->len == 0 && !fin) {
+		/* The store may still have answers to bring: its acknowledgements go on, bare. */
+		if (ack >= 0)
+			c->s2c.acked =
+			        wr_max_u64(c->s2c.acked, wr_min_u64((uint64_t)ack, c->s2c.nxt));
+		send_to(w, WR_SIDE_STORE, p->m);
+		block_step(w, c);
+		return;
+	}
+	if ((p->tcp_flags & WR_TCP_ACK) && ack > (int64_t)c->s2c.nxt &&
+	    c->block.phase == WR_BLOCK_ANSWER)
+		wr_block_acked(&c->block, (uint64_t)ack, w->lc.now);
+	if (p->tcp_flags & WR_TCP_ACK) {
+		uint64_t edge = (uint64_t)wr_max_u64(0, (uint64_t)(ack < 0 ? 0 : ack)) +
+		                ((uint64_t)p->window
+		                 << (c->c2s.has_wscale && c->s2c.has_wscale ? c->c2s.wscale : 0));
+
+		c->s2c.edge = wr_max_u64(c->s2c.edge, edge);
+	}
+	wr_count(&w->lc, WR_R_AFTER_BLOCK, 1);
+	absorb(w, p->m);
+	if (e > (int64_t)c->c2s.nxt && s <= (int64_t)c->c2s.nxt) {
+		c->block.drained += (uint64_t)(e - (int64_t)c->c2s.nxt);
+		c->c2s.nxt = (uint64_t)e;
+	}
+	if (fin && e == (int64_t)c->c2s.nxt) {
+		c->client_fin = 1;
+		c->block.client_fin = 1;
+	}
+	if ((e > s || fin) && c->block.phase != WR_BLOCK_RESET)
+		send_ack(w, c);
+	else if (c->block.phase == WR_BLOCK_RESET)
+		emit_rst(w, c, WR_SIDE_CLIENT, p->ack);
+	block_step(w, c);
+}
+
+/* The store is still talking: to earlier requests, or about the reset. */
+void block_store(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
+{
+	if (c->block.phase == WR_BLOCK_WAIT) {
+		if (p->tcp_flags & WR_TCP_RST) {
+			c->store_fin = 1;
+			absorb(w, p->m);
+		} else {
+			store_bytes(w, p, c);
+			if (p->tcp_flags & WR_TCP_FIN)
+				store_fin(w, p, c);
+			send_to(w, WR_SIDE_CLIENT, p->m);
+		}
+		block_step(w, c);
+		return;
+	}
+	if (p->tcp_flags & WR_TCP_RST) {
+		c->block.store_dead = 1;
+		absorb(w, p->m);
+		return;
+	}
+	/* RFC 5961: the store's challenge ACK names the number that it takes an RST at. */
+	wr_count(&w->lc, WR_R_STORE_AFTER_BLOCK, 1);
+	emit_rst(w, c, WR_SIDE_STORE, p->ack);
+	absorb(w, p->m);
+}

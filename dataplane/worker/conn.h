@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * conn - what a worker knows of one connection, and of itself. Private to worker/.
+ *
+ * worker.c  the loop: bursts in, stages in order, bursts out
+ * client.c  segments from the client's side: placed, delivered, released
+ * store.c   segments from the store's side: acknowledgements, responses, forwarded
+ * upload.c  events of the parsers -> objects and their scanners -> verdict
+ * block.c   what follows a block: reset the store, answer the client
+ * record.c  verdict records
+ * emit.c    frames that go out, and frames that Weir makes itself
+ */
+#ifndef WR_WORKER_CONN_H
+#define WR_WORKER_CONN_H
+
+#include "digest/digest.h"
+#include "flow/flow.h"
+#include "hold/hold.h"
+#include "http/http.h"
+#include "object/object.h"
+#include "pkt/build.h"
+#include "pkt/pkt.h"
+#include "scan/scan.h"
+#include "tcp/tcp.h"
+#include "verdict/verdict.h"
+#include "worker/worker.h"
+
+#define JOBS          256u /* pattern jobs gathered before a scan: a burst and its backlog */
+#define TOUCHED       256u
+#define TX_BURST      64u
+#define BACKLOG       1024u
+#define TIMERS_A_TURN 64u
+#define RECORD_WAIT_NS                                                                             \
+	5000000000ull       /* a record that finds no room for so long is lost, and counted */
+#define RECORD_ROOM   1536u /* what a released upload's record usually needs */
+#define PASS_LIMIT_NS 60000000000ull /* a connection that passes unscanned is reset after this */
+#define PASS_IDLE_NS  5000000000ull  /* ... or at its first idle moment */
+#define CLOSE_NS      10000000000ull /* both sides closed: how long late segments are recognised */
+
+enum phase {
+	PH_NEW,     /* SYN seen, not both */
+	PH_OPEN,    /* inspected */
+	PH_PASS,    /* let through unscanned, counted */
+	PH_BLOCKED, /* see struct wr_block */
+	PH_DEAD,    /* reset; late data goes nowhere */
+};
+
+struct conn {
+	/* touched by every segment */
+	uint8_t phase, service, touched, queued; /* queued: in the backlog */
+	uint8_t pending; /* an upload is complete and waits for its verdict: nothing is parsed */
+	uint8_t fifo_wait, client_fin, store_fin, one_way_seen, reset_pass, gap, syn_from_store,
+	        in_req;           /* between HEAD and END */
+	uint32_t obj;             /* the upload being received, 0 = none */
+	uint32_t objs, objs_tail; /* uploads without a record yet, oldest first */
+	uint32_t req, resp;       /* requests begun; responses completed */
+	uint64_t last_ns,
+	        cap; /* cap: nothing at or above this offset leaves (WR_TCP_NONE = no cap) */
+	struct wr_half c2s, s2c;
+	struct wr_http_req http;
+	struct wr_http_resp resps;
+	/* cold */
+	struct wr_block block;
+	uint32_t blocked_obj, blocked_req;
+	uint16_t blocked_reason;
+	uint64_t since_ns, epoch;
+	uint32_t ts_client, ts_store;               /* latest TSval of each end */
+	struct wr_pkt_template to_store, to_client; /* frames as they go to each side */
+	struct wr_http_proxy proxy;
+};
+
+struct wr_worker {
+	struct wr_lcore lc;
+	struct wr_port port[2]; /* by side */
+	struct wr_flow_table *flows;
+	struct conn *conn; /* twin of the flow entries */
+	struct wr_tcp *tcp;
+	struct wr_http *http;
+	struct wr_pool *objects;
+	struct wr_scan *scan;
+	struct wr_digest *digest;
+	uint32_t *digest_owner; /* digest slot -> object * 4 + view */
+	uint32_t ndigests;
+	struct wr_ruleset *_Atomic next_rs;
+	struct wr_ruleset *rs;
+	_Atomic uint64_t seen, next_epoch;
+	_Atomic uint32_t draining;
+	uint64_t epoch;
+	struct wr_scan_job job[JOBS];
+	uint32_t job_obj[JOBS];
+	uint32_t njobs;
+	uint32_t touched[TOUCHED], ntouched;
+	uint32_t backlog[BACKLOG], backlog_head, nbacklog;
+	struct rte_mbuf *tx[2][TX_BURST];
+	uint16_t ntx[2];
+	struct wr_lanes lanes[2];
+	uint32_t flow_of[2][WR_BURST];
+	uint16_t cursor[2];       /* next of lanes[].inspect; the rest waits for the next turn */
+	uint64_t bytes_left;      /* of this turn */
+	uint32_t recs, recs_tail; /* objects whose record waits for room */
+	uint64_t promised;        /* records of released uploads, not yet written */
+	uint64_t held;            /* frames in the worker and nowhere else */
+	uint64_t stage_at;
+	uint32_t uploads_active;
+};
+
+/* worker.c */
+void touch(struct wr_worker *w, uint32_t ci);
+void backlog_add(struct wr_worker *w, uint32_t ci);
+void conn_free(struct wr_worker *w, uint32_t ci);
+void conn_arm(struct wr_worker *w, uint32_t ci, uint64_t at);
+uint32_t conn_new(struct wr_worker *w, const struct wr_pkt *p);
+void jobs_flush(struct wr_worker *w);
+
+static inline uint32_t conn_index(const struct wr_worker *w, const struct conn *c)
+{
+	return (uint32_t)(c - w->conn);
+}
+
+static inline const struct wr_conf_service *conn_service(const struct wr_worker *w,
+                                                         const struct conn *c)
+{
+	return &w->lc.conf->service[c->service];
+}
+
+static inline const struct wr_policy *conn_policy(const struct wr_worker *w, const struct conn *c)
+{
+	return &conn_service(w, c)->policy;
+}
+
+/* client.c */
+void client_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci);
+void client_deliver(struct wr_worker *w, struct conn *c);
+void client_advance(struct wr_worker *w, struct conn *c);
+void conn_pass(struct wr_worker *w, struct conn *c, enum wr_reason why);
+void midstream(struct wr_worker *w, struct wr_pkt *p, enum wr_reason why);
+bool handshake(struct wr_worker *w, struct wr_pkt *p, uint32_t *ci);
+void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
+/* store.c */
+void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci);
+void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
+void store_fin(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
+/* upload.c */
+bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struct wr_http_out *out);
+void upload_finish(struct wr_worker *w, struct conn *c);
+void upload_verdicts(struct wr_worker *w);
+void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_t committed);
+void upload_release(struct wr_worker *w, uint32_t oi);
+void object_free(struct wr_worker *w, uint32_t oi);
+bool upload_resume_fifo(struct wr_worker *w, struct conn *c);
+void upload_response(struct wr_worker *w, struct conn *c, uint16_t status);
+/* block.c */
+void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why);
+void block_step(struct wr_worker *w, struct conn *c);
+void block_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
+void block_store(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
+/* record.c */
+void record_queue(struct wr_worker *w, uint32_t oi);
+void records_write(struct wr_worker *w);
+bool record_room(const struct wr_worker *w);
+/* emit.c */
+void send_to(struct wr_worker *w, enum wr_side side, struct rte_mbuf *m);
+void drop(struct wr_worker *w, struct rte_mbuf *m);
+void absorb(struct wr_worker *w, struct rte_mbuf *m);
+void tx_flush(struct wr_worker *w, enum wr_side side);
+void emit(struct wr_worker *w, struct conn *c, enum wr_side to, const struct wr_pkt_seg *seg);
+void emit_rst(struct wr_worker *w, struct conn *c, enum wr_side to, uint32_t seq);
+
+static inline enum wr_side other(enum wr_side s)
+{
+	return s == WR_SIDE_CLIENT ? WR_SIDE_STORE : WR_SIDE_CLIENT;
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/conn.h"
+
+void tx_flush(struct wr_worker *w, enum wr_side side)
+{
+	struct wr_stats_port *sp = &w->lc.stats->port[side];
+	uint16_t n = w->ntx[side], sent;
+	uint64_t bytes = 0;
+
+	if (n == 0)
+		return;
+	for (uint16_t i = 0; i < n; i++)
+		bytes += w->tx[side][i]->pkt_len;
+	sent = w->port[side].tx(w->port[side].ctx, w->tx[side], n);
+	for (uint16_t i = sent; i < n; i++) {
+		bytes -= w->tx[side][i]->pkt_len;
+		rte_pktmbuf_free(w->tx[side][i]); /* TCP repeats it; the rewrite knows the bytes */
+	}
+	wr_fate(&w->lc, WR_FATE_SENT, sent);
+	wr_fate(&w->lc, WR_FATE_DROPPED, (uint64_t)(n - sent));
+	wr_counter_add(&sp->tx_packets, sent);
+	wr_counter_add(&sp->tx_bytes, bytes);
+	wr_counter_add(&sp->tx_dropped, (uint64_t)(n - sent));
+	w->ntx[side] = 0;
+}
+
+void send_to(struct wr_worker *w, enum wr_side side, struct rte_mbuf *m)
+{
+	if (w->ntx[side] == TX_BURST)
+		tx_flush(w, side);
+	w->tx[side][w->ntx[side]++] = m;
+}
+
+void drop(struct wr_worker *w, struct rte_mbuf *m)
+{
+	rte_pktmbuf_free(m);
+	wr_fate(&w->lc, WR_FATE_DROPPED, 1);
+}
+
+void absorb(struct wr_worker *w, struct rte_mbuf *m)
+{
+	rte_pktmbuf_free(m);
+	wr_fate(&w->lc, WR_FATE_ABSORBED, 1);
+}
+
+void emit(struct wr_worker *w, struct conn *c, enum wr_side to, const struct wr_pkt_seg *seg)
+{
+	const struct wr_pkt_template *t = to == WR_SIDE_CLIENT ? &c->to_client : &c->to_store;
+	const struct wr_flow *f = wr_flow_at(w->flows, conn_index(w, c));
+	struct wr_pkt_template back;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->lc.pools.gen);
+
+	if (m == NULL) {
+		wr_count(&w->lc, WR_R_POOL_LOW, 1);
+		return; /* the back-off tries again */
+	}
+	if (t->l2_len == 0) {
+		wr_pkt_template_reverse(&back, to == WR_SIDE_CLIENT ? &c->to_store : &c->to_client);
+		t = &back;
+	}
+	if (!wr_pkt_build(m, t, &f->key, other(to), seg)) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	wr_fate(&w->lc, WR_FATE_GENERATED, 1);
+	send_to(w, to, m);
+}
+
+void emit_rst(struct wr_worker *w, struct conn *c, enum wr_side to, uint32_t seq)
+{
+	const struct wr_half *h = to == WR_SIDE_STORE ? &c->s2c : &c->c2s;
+	struct wr_pkt_seg seg = {
+		.seq = seq,
+		.ack = h->has_isn ? wr_half_seq(h, h->nxt) : 0,
+		.flags = h->has_isn ? WR_TCP_RST | WR_TCP_ACK : WR_TCP_RST,
+	};
+
+	emit(w, c, to, &seg);
+}

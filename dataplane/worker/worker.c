@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The run loop. Read wr_worker_turn() from top to bottom: it is the order of the stages.
+ */
+#include "worker/worker.h"
+
+#include <rte_cycles.h>
+#include <stdio.h>
+
+#include "worker/conn.h"
+
+#define DIGESTS_PER_UPLOAD 2u
+
+/* --- boot
+ * ------------------------------------------------------------------------------------------- */
+
+static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
+{
+	uint32_t share = conf->nworkers != 0 ? conf->nworkers : 1;
+	uint32_t conns = wr_max_u32(conf->connections / share, 64);
+	uint32_t uploads = wr_max_u32(conf->uploads / share, 16);
+	/* A finished upload keeps its entry until its record is written: room for those too. */
+	uint32_t objects = uploads + uploads / 4 + 64;
+	uint32_t segs = wr_max_u32(wr_min_u32(conf->mbufs * 2, 1u << 22), 4096);
+	struct wr_http_conf hc = { .heads = objects + 64,
+		                   .header_bytes = conf->header_bytes,
+		                   .headers = conf->headers };
+
+	w->flows = wr_flow_new(conns);
+	w->conn = wr_mem_alloc("connections", (conns + 1ull) * sizeof(struct conn));
+	w->tcp = wr_tcp_new(segs, conf->hold_budget_bytes / share);
+	w->http = wr_http_new(&hc);
+	w->objects = wr_pool_new("uploads", objects, sizeof(struct wr_object));
+	w->ndigests = objects * DIGESTS_PER_UPLOAD;
+	w->digest_owner = wr_mem_alloc("digest owners", (w->ndigests + 1ull) * sizeof(uint32_t));
+	w->scan = wr_scan_new(objects * DIGESTS_PER_UPLOAD, conf->stream_state_bytes);
+	return w->flows && w->conn && w->tcp && w->http && w->objects && w->digest_owner && w->scan;
+}
+
+struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n)
+{
+	struct wr_worker *w = wr_mem_alloc("worker", sizeof(*w));
+
+	if (w == NULL)
+		goto fail;
+	w->lc.id = a->id;
+	w->lc.link = a->conf->worker[a->id].link;
+	w->lc.stats = a->stats;
+	w->lc.records = a->records;
+	w->lc.events = a->events;
+	w->lc.conf = a->conf;
+	w->lc.pools = a->pools;
+	w->lc.key = a->key;
+	w->lc.rng = a->seed | 1;
+	w->port[WR_SIDE_CLIENT] = a->client;
+	w->port[WR_SIDE_STORE] = a->store;
+	atomic_store(&w->seen, UINT64_MAX);
+	if (!pools_new(w, a->conf))
+		goto fail;
+	w->digest = wr_digest_new(w->ndigests, a->digest);
+	if (w->digest == NULL)
+		goto fail;
+	wr_counter_set(&w->lc.stats->hold_budget_bytes, w->tcp->kept_max);
+	return w;
+fail:
+	snprintf(err, n,
+	         "worker %u: not enough memory: lower memory.connections or memory.uploads in "
+	         "weir.yaml",
+	         a->id);
+	wr_worker_free(w);
+	return NULL;
+}
+
+void wr_worker_free(struct wr_worker *w)
+{
+	if (w == NULL)
+		return;
+	for (uint32_t i = 1; w->flows != NULL && w->conn != NULL && i <= wr_flow_capacity(w->flows);
+	     i++)
+		if (wr_flow_used(w->flows, i))
+			conn_free(w, i);
+	w->lc.records = NULL;
+	if (w->objects != NULL)
+		records_write(w);
+	wr_digest_free(w->digest);
+	wr_scan_free(w->scan);
+	wr_mem_free(w->digest_owner);
+	wr_pool_free(w->objects);
+	wr_http_free(w->http);
+	wr_tcp_free(w->tcp);
+	wr_mem_free(w->conn);
+	wr_flow_free(w->flows);
+	wr_mem_free(w);
+}
+
+void wr_worker_publish(struct wr_worker *w, struct wr_ruleset *rs)
+{
+	atomic_store_explicit(&w->next_rs, rs, memory_order_release);
+}
+
+uint64_t wr_worker_seen(const struct wr_worker *w)
+{
+	return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&w->seen, memory_order_acquire);
+}
+
+void wr_worker_drain(struct wr_worker *w)
+{
+	atomic_store(&w->draining, 1);
+}
+
+void wr_worker_epoch(struct wr_worker *w, uint64_t epoch)
+{
+	atomic_store_explicit(&w->next_epoch, epoch, memory_order_release);
+}
+
+struct wr_scan *wr_worker_scan(struct wr_worker *w)
+{
+	return w->scan;
+}
+
+bool wr_worker_idle(const struct wr_worker *w)
+{
+	return wr_counter_get(&w->lc.stats->uploads_active) == 0 &&
+	       wr_counter_get(&w->lc.stats->frames_held) == 0;
+}
+
+/* --- connections
+ * -------------------------------------------------------------------------------------- */
+
+void conn_arm(struct wr_worker *w, uint32_t ci, uint64_t at)
+{
+	wr_flow_arm(w->flows, ci, w->lc.now, at);
+}
+
+uint32_t conn_new(struct wr_worker *w, const struct wr_pkt *p)
+{
+	uint32_t ci = 0;
+	struct conn *c;
+
+	if (!atomic_load_explicit(&w->draining, memory_order_relaxed))
+		ci = wr_flow_insert(w->flows, &p->key, p->hash);
+	if (ci == 0) {
+		wr_count(&w->lc, WR_R_FLOW_TABLE_FULL, 1);
+		return 0;
+	}
+	c = &w->conn[ci];
+	memset(c, 0, sizeof(*c));
+	c->phase = PH_NEW;
+	c->service = p->service;
+	c->cap = WR_TCP_NONE;
+	c->since_ns = c->last_ns = w->lc.now;
+	c->epoch = w->epoch;
+	wr_half_init(&c->c2s, 0);
+	wr_half_init(&c->s2c, 0);
+	c->c2s.has_isn = c->s2c.has_isn = 0;
+	wr_http_req_init(&c->http, w->http, conn_policy(w, c), conn_service(w, c)->proxy);
+	wr_http_resp_init(&c->resps, w->http);
+	conn_arm(w, ci, w->lc.now + w->lc.conf->half_open_timeout_ns);
+	return ci;
+}
+
+void conn_free(struct wr_worker *w, uint32_t ci)
+{
+	struct conn *c = &w->conn[ci];
+	uint32_t held = wr_tcp_clear(w->tcp, &c->c2s);
+
+	w->held -= held;
+	wr_fate(&w->lc, WR_FATE_DROPPED, held);
+	wr_tcp_clear(w->tcp, &c->s2c);
+	upload_abort(w, c, WR_C_ABORTED, WR_COMMITTED_UNKNOWN);
+	wr_http_req_close(&c->http);
+	wr_http_resp_close(&c->resps);
+	c->phase = PH_DEAD;
+	wr_flow_remove(w->flows, ci);
+}
+
+void touch(struct wr_worker *w, uint32_t ci)
+{
+	if (w->conn[ci].touched)
+		return;
+	if (w->ntouched == TOUCHED) {
+		backlog_add(w, ci); /* next turn */
+		return;
+	}
+	w->conn[ci].touched = 1;
+	w->touched[w->ntouched++] = ci;
+}
+
+void backlog_add(struct wr_worker *w, uint32_t ci)
+{
+	if (w->conn[ci].queued || w->nbacklog == BACKLOG)
+		return; /* full: the connection's timer or next segment brings it back */
+	w->conn[ci].queued = 1;
+	w->backlog[(w->backlog_head + w->nbacklog++) % BACKLOG] = ci;
+}
+
+/* --- one turn
+ * ----------------------------------------------------------------------------------------- */
+
+static void stage(struct wr_worker *w, enum wr_stage s)
+{
+	uint64_t t = rte_rdtsc();
+
+	wr_counter_add(&w->lc.stats->stage_cycles[s], t - w->stage_at);
+	w->stage_at = t;
+}
+
+static bool wire_without_rules(struct wr_worker *w, enum wr_side side)
+{
+	struct wr_lanes *l = &w->lanes[side];
+	bool open = w->lc.conf->link[w->lc.link].on_process_death == WR_DEATH_OPEN;
+
+	if (w->rs != NULL)
+		return false;
+	for (; w->cursor[side] < l->ninspect; w->cursor[side]++) {
+		struct wr_pkt *p = &l->inspect[w->cursor[side]];
+
+		wr_count(&w->lc, WR_R_NO_RULESET, 1);
+		if (open) {
+			wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_MIDSTREAM], p->len);
+			send_to(w, other(side), p->m);
+		} else {
+			drop(w, p->m);
+		}
+	}
+	return true;
+}
+
+/* Receives and sorts one burst of a side, unless an earlier one is not used up yet. */
+static uint32_t receive(struct wr_worker *w, enum wr_side side)
+{
+	struct wr_lanes *l = &w->lanes[side];
+	struct wr_stats_port *sp = &w->lc.stats->port[side];
+	struct rte_mbuf *m[WR_BURST];
+	uint64_t bytes = 0;
+	uint16_t n;
+
+	if (w->cursor[side] < l->ninspect)
+		return 0;
+	l->ninspect = l->npass = l->ndrop = 0;
+	w->cursor[side] = 0;
+	n = w->port[side].rx(w->port[side].ctx, m, WR_BURST);
+	wr_counter_add(&sp->polls, 1);
+	if (n == 0) {
+		wr_counter_add(&sp->empty_polls, 1);
+		return 0;
+	}
+	for (uint16_t i = 0; i < n; i++)
+		bytes += m[i]->pkt_len;
+	wr_fate(&w->lc, WR_FATE_RECEIVED, n);
+	wr_counter_add(&sp->rx_packets, n);
+	wr_counter_add(&sp->rx_bytes, bytes);
+	w->held += n;
+	stage(w, WR_STAGE_RX);
+	wr_pkt_sort_burst(&w->lc, side, m, n, l);
+	WR_DCHECK(l->ninspect + l->npass + l->ndrop == n);
+	for (uint16_t i = 0; i < l->npass; i++)
+		send_to(w, other(side), l->pass[i]);
+	for (uint16_t i = 0; i < l->ndrop; i++)
+		drop(w, l->drop[i]);
+	w->held -= (uint64_t)l->npass + l->ndrop;
+	stage(w, WR_STAGE_PKT);
+	wr_flow_find_burst(w->flows, l->inspect, l->ninspect, w->flow_of[side], w->conn,
+	                   (uint32_t)sizeof(struct conn));
+	stage(w, WR_STAGE_FLOW);
+	return n;
+}
+
+static void segment(struct wr_worker *w, enum wr_side side, struct wr_pkt *p, uint32_t ci)
+{
+	/* An earlier frame of the burst may have opened or closed the connection. */
+	if (ci == 0 || !wr_flow_used(w->flows, ci) ||
+	    memcmp(&wr_flow_at(w->flows, ci)->key, &p->key, sizeof(p->key)) != 0)
+		ci = wr_flow_find(w->flows, &p->key, p->hash);
+	if (ci != 0 && w->conn[ci].epoch != w->epoch) {
+		conn_free(w, ci);
+		ci = 0;
+		wr_count(&w->lc, WR_R_EPOCH_CHANGED, 1);
+	}
+	if (handshake(w, p, &ci))
+		return;
+	if (ci == 0)
+		midstream(w, p, WR_R_MIDSTREAM);
+	else if (side == WR_SIDE_CLIENT)
+		client_segment(w, p, ci);
+	else
+		store_segment(w, p, ci);
+}
+
+static void segments(struct wr_worker *w, enum wr_side side)
+{
+	struct wr_lanes *l = &w->lanes[side];
+
+	if (wire_without_rules(w, side))
+		return;
+	while (w->cursor[side] < l->ninspect && (w->bytes_left > 0 || side == WR_SIDE_STORE)) {
+		uint16_t i = w->cursor[side]++;
+
+		w->held--;
+		segment(w, side, &l->inspect[i], w->flow_of[side][i]);
+	}
+}
+
+static void backlog_run(struct wr_worker *w)
+{
+	uint32_t n = w->nbacklog;
+
+	while (n-- > 0 && w->bytes_left > 0) {
+		uint32_t ci = w->backlog[w->backlog_head % BACKLOG];
+		struct conn *c = &w->conn[ci];
+
+		w->backlog_head = (w->backlog_head + 1) % BACKLOG;
+		w->nbacklog--;
+		c->queued = 0;
+		if (!wr_flow_used(w->flows, ci) || c->phase != PH_OPEN)
+			continue;
+		if (c->obj != 0 && wr_object_at(w->objects, c->obj)->state == WR_OBJ_RECORDS) {
+			struct wr_object *o = wr_object_at(w->objects, c->obj);
+
+			if (record_room(w)) {
+				upload_release(w, c->obj);
+			} else if (w->lc.now - o->verdict_ns < RECORD_WAIT_NS) {
+				backlog_add(w, ci);
+				continue;
+			} else if (conn_policy(w, c)->on_records_lost == WR_DEATH_OPEN) {
+				upload_release(w, c->obj);
+			} else {
+				uint32_t oi = c->obj;
+
+				o->state = WR_OBJ_ANSWER;
+				o->decision.action = WR_A_BLOCK;
+				c->obj = 0;
+				block(w, c, oi, WR_R_RECORD_RING_FULL);
+				continue;
+			}
+		}
+		if (c->fifo_wait) {
+			if (!upload_resume_fifo(w, c)) {
+				continue;
+			}
+		}
+		client_deliver(w, c);
+		touch(w, ci);
+	}
+}
+
+/* Scans what was gathered; a hit that blocks by itself does so before its frame can leave. */
+void jobs_flush(struct wr_worker *w)
+{
+	if (w->njobs == 0)
+		return;
+	wr_scan_burst(&w->lc, w->scan, w->job, w->njobs);
+	for (uint32_t i = 0; i < w->njobs; i++) {
+		uint32_t oi = w->job_obj[i] / WR_VIEW_COUNT;
+		struct wr_object *o;
+
+		if (!w->job[i].failed && !w->job[i].hit)
+			continue;
+		o = wr_object_at(w->objects, oi);
+		if (w->job[i].failed) {
+			wr_count(&w->lc, WR_R_SCAN_ERROR, 1);
+			wr_object_cause(o, WR_C_ENGINE);
+		}
+		if (w->job[i].hit)
+			o->has_hits = 1;
+	}
+	w->njobs = 0;
+}
+
+static bool must_block(struct wr_worker *w, struct wr_object *o)
+{
+	const struct wr_policy *pol = &w->lc.conf->service[o->service].policy;
+	const struct wr_hit *hit;
+	bool more;
+
+	for (unsigned v = 0; v < WR_VIEW_COUNT; v++) {
+		uint32_t n = o->view[v].stream != 0
+		                     ? wr_scan_hits(w->scan, o->view[v].stream, &hit, &more)
+		                     : 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			if (wr_verdict_blocks_now(o->rs, hit[i].rule, pol, wr_object_canary(o),
+			                          o->observe))
+				return true;
+	}
+	return false;
+}
+
+static void block_on_hits(struct wr_worker *w)
+{
+	for (uint32_t i = 0; i < w->ntouched; i++) {
+		struct conn *c = &w->conn[w->touched[i]];
+		struct wr_object *o;
+		uint32_t oi = c->obj;
+
+		if (oi == 0 || c->phase != PH_OPEN)
+			continue;
+		o = wr_object_at(w->objects, oi);
+		if (!o->has_hits || o->state != WR_OBJ_RECEIVING)
+			continue;
+		o->has_hits = 0;
+		if (!must_block(w, o))
+			continue;
+		upload_finish(w, c);
+		block(w, c, oi, WR_R_NONE);
+	}
+}
+
+static void timers(struct wr_worker *w)
+{
+	const struct wr_conf *conf = w->lc.conf;
+	uint32_t due[TIMERS_A_TURN];
+	uint32_t n = wr_flow_due(w->flows, w->lc.now, due, TIMERS_A_TURN);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct conn *c = &w->conn[due[i]];
+		uint64_t idle = w->lc.now - c->last_ns, limit = conf->idle_timeout_ns;
+
+		if (c->phase == PH_BLOCKED) {
+			block_step(w, c);
+			if (c->block.phase < WR_BLOCK_RESET || idle < conf->linger_ns)
+				continue;
+		}
+		if (c->phase == PH_NEW)
+			limit = conf->half_open_timeout_ns;
+		else if (c->phase == PH_DEAD || c->phase == PH_BLOCKED ||
+		         (c->client_fin && c->store_fin))
+			limit = conf->linger_ns;
+		else if (c->phase == PH_PASS && c->reset_pass)
+			limit = PASS_IDLE_NS;
+		if (idle < limit && !(c->phase == PH_PASS && c->reset_pass &&
+		                      w->lc.now - c->since_ns >= PASS_LIMIT_NS)) {
+			conn_arm(w, due[i], c->last_ns + limit);
+			continue;
+		}
+		wr_count(&w->lc, c->phase == PH_NEW ? WR_R_FLOW_HALF_OPEN : WR_R_FLOW_IDLE, 1);
+		conn_free(w, due[i]);
+	}
+}
+
+static void gauges(struct wr_worker *w, uint64_t t0, uint32_t frames)
+{
+	struct wr_stats *s = w->lc.stats;
+	uint64_t cycles = rte_rdtsc() - t0;
+
+	wr_counter_set(&s->frames_held, w->held);
+	wr_counter_set(&s->connections, wr_flow_count(w->flows));
+	wr_counter_set(&s->uploads_active, w->uploads_active);
+	wr_counter_set(&s->kept_bytes, w->tcp->kept_bytes);
+	wr_counter_add(&s->cycles, cycles);
+	if (frames != 0)
+		wr_counter_add(&s->busy_cycles, cycles);
+	wr_counter_set(&s->beat_ns, w->lc.now);
+}
+
+uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
+{
+	uint64_t t0 = rte_rdtsc(), epoch;
+	uint32_t frames = 0;
+
+	w->lc.now = now_ns;
+	w->lc.real = real_ns - now_ns;
+	w->rs = atomic_load_explicit(&w->next_rs, memory_order_acquire);
+	epoch = atomic_load_explicit(&w->next_epoch, memory_order_acquire);
+	w->epoch = epoch;
+	w->stage_at = t0;
+	w->bytes_left = w->lc.conf->turn_bytes;
+	w->lc.pools.rx_free = rte_mempool_avail_count(w->lc.pools.rx);
+	wr_scan_enter(w->scan);
+
+	backlog_run(w);
+	for (int side = 0; side < 2; side++) {
+		frames += receive(w, (enum wr_side)side);
+		segments(w, (enum wr_side)side);
+		stage(w, WR_STAGE_TCP);
+	}
+	jobs_flush(w);
+	stage(w, WR_STAGE_SCAN);
+	block_on_hits(w);
+	upload_verdicts(w);
+	stage(w, WR_STAGE_DIGEST);
+	for (uint32_t i = 0; i < w->ntouched; i++) {
+		w->conn[w->touched[i]].touched = 0;
+		client_advance(w, &w->conn[w->touched[i]]);
+	}
+	w->ntouched = 0;
+	records_write(w);
+	timers(w);
+	stage(w, WR_STAGE_HOLD);
+	tx_flush(w, WR_SIDE_CLIENT);
+	tx_flush(w, WR_SIDE_STORE);
+	stage(w, WR_STAGE_TX);
+	gauges(w, t0, frames);
+	/* Not before the end: until here this turn may have looked at the ruleset it began with. */
+	atomic_store_explicit(&w->seen, w->rs != NULL ? wr_ruleset_generation(w->rs) : 0,
+	                      memory_order_release);
+	return frames;
+}
