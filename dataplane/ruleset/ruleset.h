@@ -120,6 +120,8 @@ uint32_t wr_ruleset_group_of(const struct wr_ruleset *rs, uint64_t types);
 const struct wr_meta_rule *wr_ruleset_rules(const struct wr_ruleset *rs);
 const uint32_t *wr_ruleset_ops(const struct wr_ruleset *rs);
 const uint32_t *wr_ruleset_watch(const struct wr_ruleset *rs);
+/* Conditions that can only be judged at the end of an object, each behind those it names. */
+const uint32_t *wr_ruleset_endings(const struct wr_ruleset *rs, uint32_t *n);
 /* Id of a group's database -> rule index. */
 const uint32_t *wr_ruleset_patterns(const struct wr_ruleset *rs, uint32_t group, uint32_t *n);
 /* Pattern groups: the union group is 0 and always there when any rule is on. */

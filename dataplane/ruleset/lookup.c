@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Exact lookups. Slots are not proved at staging (that would read gigabytes), so an entry number is
+ * compared with the table's count before it is used.
+ */
+#include "ruleset/private.h"
+
+#define AT_ONCE                                                                                    \
+	16u /* lists whose lines are fetched together: as many misses as a core has in flight */
+
+uint64_t wr_table_find(const struct wr_table *t, const uint8_t *digest, uint64_t hash)
+{
+	const struct wr_bucket *bucket = AT(t, t->buckets);
+	const uint8_t *digests = AT(t, t->digests);
+	uint64_t at = wr_table_bucket(hash, t->buckets.count);
+	uint32_t tag = (uint32_t)hash;
+
+	for (uint32_t probe = 0; probe < t->probes; probe++) {
+		const uint64_t *slot = bucket[at].slot;
+
+		for (uint32_t i = 0; i < WR_BUCKET_SLOTS; i++) {
+			uint64_t entry = slot[i] & WR_SLOT_ENTRY;
+
+			if (wr_likely((uint32_t)(slot[i] >> 32) != tag) || entry == 0 ||
+			    entry > t->digests.count)
+				continue;
+			if (memcmp(digests + (entry - 1) * t->digest_bytes, digest,
+			           t->digest_bytes) == 0)
+				return entry - 1;
+		}
+		if (wr_likely((slot[0] & WR_BUCKET_OVER) == 0))
+			break;
+		if (++at == t->buckets.count)
+			at = 0;
+	}
+	return WR_NO_ENTRY;
+}
+
+static bool suppressed(const struct wr_meta *m, uint32_t list, const uint8_t *digest, uint32_t n)
+{
+	const struct wr_meta_suppressed *s = AT(m, m->suppressed);
+	uint64_t lo = 0, hi = m->suppressed.count;
+
+	while (lo < hi) {
+		uint64_t mid = lo + (hi - lo) / 2;
+		int c = s[mid].list < list   ? -1
+		        : s[mid].list > list ? 1
+		                             : memcmp(s[mid].digest, digest, n);
+
+		if (c == 0)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+static uint32_t lookup_algo(const struct wr_ruleset *rs, uint32_t algo, const uint8_t *digest,
+                            struct wr_match *out, uint32_t max)
+{
+	const struct table_ref *ref = rs->table[algo];
+	uint32_t left = rs->ntables[algo], bytes = wr_algo_bytes(algo), n = 0;
+	uint64_t hash[AT_ONCE];
+
+	for (; left != 0; ref += AT_ONCE) {
+		uint32_t now = wr_min_u32(left, AT_ONCE);
+
+		for (uint32_t i = 0; i < now; i++) {
+			const struct wr_table *t = ref[i].table;
+			const struct wr_bucket *b = AT(t, t->buckets);
+
+			hash[i] = wr_table_hash(&t->key, digest, bytes);
+			__builtin_prefetch(&b[wr_table_bucket(hash[i], t->buckets.count)]);
+		}
+		for (uint32_t i = 0; i < now && n < max; i++) {
+			uint64_t entry = wr_table_find(ref[i].table, digest, hash[i]);
+
+			if (wr_likely(entry == WR_NO_ENTRY) ||
+			    suppressed(rs->meta, ref[i].list, digest, bytes))
+				continue;
+			out[n++] = (struct wr_match){ .item = ref[i].list,
+				                      .entry = (uint32_t)entry,
+				                      .kind = WR_MATCH_EXACT,
+				                      .algo = (uint8_t)algo };
+		}
+		left -= now;
+	}
+	return n;
+}
+
+uint32_t wr_ruleset_lookup(const struct wr_ruleset *rs, const struct wr_digests *d,
+                           struct wr_match *out, uint32_t max)
+{
+	uint32_t n = 0;
+
+	if ((d->has & WR_HAS_SHA256) != 0)
+		n += lookup_algo(rs, WR_ALGO_SHA256, d->sha256, out + n, max - n);
+	if ((d->has & WR_HAS_SHA1) != 0)
+		n += lookup_algo(rs, WR_ALGO_SHA1, d->sha1, out + n, max - n);
+	if ((d->has & WR_HAS_MD5) != 0)
+		n += lookup_algo(rs, WR_ALGO_MD5, d->md5, out + n, max - n);
+	return n;
+}
+
+void wr_table_name(const struct wr_table *t, uint64_t entry, char *out, uint32_t size)
+{
+	const uint64_t *block = AT(t, t->blocks);
+	const uint8_t *names = AT(t, t->names);
+	uint64_t at;
+	uint32_t n;
+
+	if (size == 0)
+		return;
+	out[0] = '\0';
+	if (t->blocks.count == 0 || entry >= t->digests.count)
+		return;
+	at = block[entry / WR_NAMES_BLOCK];
+	for (uint32_t skip = entry % WR_NAMES_BLOCK; skip != 0; skip--) {
+		if (at >= t->names.count)
+			return;
+		at += 1u + names[at];
+	}
+	if (at >= t->names.count || names[at] > t->names.count - at - 1)
+		return;
+	n = wr_min_u32(names[at], size - 1);
+	memcpy(out, names + at + 1, n);
+	out[n] = '\0';
+}
+
+void wr_ruleset_entry_name(const struct wr_ruleset *rs, uint32_t list, uint32_t entry, char *out,
+                           uint32_t size)
+{
+	if (size != 0)
+		out[0] = '\0';
+	if (list < rs->nlists && rs->list_table[list] != NULL)
+		wr_table_name(rs->list_table[list], entry, out, size);
+}
