@@ -47,7 +47,7 @@ int wr_scan_type(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream, const 
 
 struct wr_scan_job {
 	uint32_t stream;
-	uint8_t failed, hit; /* out: engine error; at least one new hit */
+	uint8_t failed, hit; /* out: engine error (once failed, a stream stays failed); new hits */
 	uint8_t pad[2];
 	struct wr_piece piece;
 };
@@ -57,7 +57,11 @@ void wr_scan_burst(struct wr_lcore *lc, struct wr_scan *s, struct wr_scan_job *j
 /* End of the object: end-anchored rules and combinations with `!` fire. 1 when there are new hits.
  */
 int wr_scan_end(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream);
-/* Hits so far (rules and combinations); returns the number, *more = some were not kept. */
+/*
+ * Hits so far (rules and combinations, helpers left out); *more = some were let go. In the order
+ * found until there are too many: then one may be replaced in place, so after `hit` look at all of
+ * them.
+ */
 uint32_t wr_scan_hits(const struct wr_scan *s, uint32_t stream, const struct wr_hit **hit,
                       bool *more);
 uint64_t wr_scan_bytes(const struct wr_scan *s, uint32_t stream); /* scanned so far */
