@@ -39,6 +39,9 @@ struct wr_pools {
 };
 #define WR_SMALL_BYTES 256u
 #define WR_LARGE_BYTES 2048u
+/* Data room of those pools: the payload and the headers of a whole frame in front of it. */
+#define WR_SMALL_ROOM (WR_SMALL_BYTES + 128u)
+#define WR_LARGE_ROOM (WR_LARGE_BYTES + 128u)
 
 struct wr_lcore {
 	uint64_t now;      /* monotonic ns, read once per turn */

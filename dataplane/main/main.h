@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * main - the parts of weir-dataplane: configuration, EAL, memory shared with control, workers.
+ *
+ * threads  everything here runs on the main lcore, except wr_run_worker()
+ * fails    0 or -errno and one line in err (WR_ERR bytes) that says what to do
+ */
+#ifndef WR_MAIN_MAIN_H
+#define WR_MAIN_MAIN_H
+
+#include "abi/conf.h"
+#include "abi/stats.h"
+#include "ctl/ctl.h"
+#include "port/eth.h"
+#include "worker/worker.h"
+
+#define WR_ERR 400u
+
+/* --- conf.c: the file, and what can be known before EAL */
+
+/* Maps and checks FILE. The structure stays mapped, read-only, for the life of the process. */
+WR_MUST_USE int wr_main_conf(const char *file, const struct wr_conf **out, char *err);
+/* Cores online, interfaces there, hugepages enough. */
+WR_MUST_USE int wr_main_preflight(const struct wr_conf *c, char *err);
+/* Bytes of mbuf pools that EAL will be asked for. */
+uint64_t wr_main_pool_bytes(const struct wr_conf *c);
+/* Workers of a link, and this one's index among them (its queue). */
+uint32_t wr_main_peers(const struct wr_conf *c, uint32_t link);
+
+struct wr_main_sizes { /* of one worker's pools, in mbufs */
+	uint32_t rx, small, large, gen;
+};
+struct wr_main_sizes wr_main_sizes(const struct wr_conf *c, uint32_t link);
+
+/* --- eal.c */
+
+#define WR_EAL_ARGS 64u
+struct wr_eal_args {
+	int argc;
+	char *argv[WR_EAL_ARGS];
+	char text[WR_EAL_ARGS][640];
+};
+void wr_eal_build(const struct wr_conf *c, struct wr_eal_args *a);
+WR_MUST_USE int wr_eal_start(const struct wr_conf *c, char *err);
+/* The EAL lcore of worker i: main is 0. */
+#define WR_LCORE_OF(i) ((i) + 1u)
+
+/* --- share.c: memfds that control maps */
+
+struct wr_share {
+	struct wr_stats_head *head;
+	struct wr_stats *stats; /* one per worker */
+	int stats_fd;
+	uint64_t stats_bytes, record_bytes, event_bytes;
+	struct wr_ring *records[WR_WORKERS_MAX], *events[WR_WORKERS_MAX];
+	int record_fd[WR_WORKERS_MAX], event_fd[WR_WORKERS_MAX];
+};
+WR_MUST_USE int wr_share_new(const struct wr_conf *c, struct wr_share *s, char *err);
+
+/* --- boot.c: pools, ports, workers */
+
+struct wr_boot {
+	const struct wr_conf *conf;
+	struct wr_share share;
+	struct wr_pools pools[WR_WORKERS_MAX];
+	struct wr_eth *eth[WR_LINKS_MAX][2];
+	struct rte_ring *ring[WR_WORKERS_MAX][WR_WORKERS_MAX]; /* from, to; workers of one link */
+	struct wr_worker *worker[WR_WORKERS_MAX];
+	struct wr_wire_shared *wire[WR_LINKS_MAX];
+};
+WR_MUST_USE int wr_boot_new(struct wr_boot *b, char *err);
+void wr_boot_free(struct wr_boot *b);
+
+/* --- run.c */
+
+/* Starts every worker on its lcore, serves control until SIGTERM or SIGINT, stops the workers. */
+WR_MUST_USE int wr_run(struct wr_boot *b, struct wr_ctl *ctl, char *err);
+/* One datagram to $NOTIFY_SOCKET, if systemd gave one. */
+void wr_notify(const char *text);
+
+#endif
