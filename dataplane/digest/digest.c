@@ -240,7 +240,7 @@ static void build_lane(struct wr_digest *d, uint32_t i, uint32_t lane, uint32_t 
  */
 static uint32_t row_limit(const struct wr_digest *d, uint32_t n)
 {
-	uint32_t sorted[WR_DIGEST_LANES], j;
+	uint32_t sorted[WR_DIGEST_LANES] = { 0 }, j;
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t v = rows_waiting(&d->slot[d->lane_slot[i]]);
@@ -254,12 +254,20 @@ static uint32_t row_limit(const struct wr_digest *d, uint32_t n)
 	return wr_min_u32(j, WR_DIGEST_ROWS);
 }
 
-/* Columns without an upload, and rows below a lane's last, still need pointers that can be read. */
-static void fill_void(struct wr_digest *d, uint32_t n)
+/*
+ * A SIMD group reads all of its columns: those without an upload, and rows below a lane's last,
+ * need pointers that can be read. The other kernels go lane by lane and need nothing.
+ */
+static void fill_void(struct wr_digest *d, uint32_t n, const struct wr_digest_step *step)
 {
 	struct wr_digest_batch *b = &d->batch;
+	uint32_t width = 0;
 
-	for (uint32_t l = 0; l < WR_DIGEST_LANES; l++) {
+	for (uint32_t i = 0; i < step->n; i++)
+		width = wr_max_u32(width, step->kernel[i] == WR_DK_AVX512 ? 16
+		                          : step->kernel[i] == WR_DK_AVX2 ? (n + 7) / 8 * 8
+		                                                          : 0);
+	for (uint32_t l = 0; l < width; l++) {
 		if (l >= n) {
 			b->h[l] = d->idle_h;
 			b->count[l] = 0;
@@ -269,21 +277,29 @@ static void fill_void(struct wr_digest *d, uint32_t n)
 	}
 }
 
+static void run_kernels(struct wr_digest *d, uint32_t n, uint32_t algos)
+{
+	const struct wr_digest_step *step = &d->plan.step[algos][n];
+
+	fill_void(d, n, step);
+	for (uint32_t i = 0; i < step->n && d->batch.rows != 0; i++) {
+		d->batch.algos = step->algos[i];
+		d->kernel[step->kernel[i]](&d->batch);
+	}
+}
+
 /* Runs the slots in lane_slot[0..n); all have the same algorithms and are in no list. */
 static void run_lanes(struct wr_lcore *lc, struct wr_digest *d, uint32_t n, uint32_t algos)
 {
 	struct wr_digest_batch *b = &d->batch;
 	uint32_t limit = row_limit(d, n);
 
-	memset(b->last, 0, sizeof(b->last));
+	memset(b->last, 0, limit * sizeof(b->last[0]));
 	b->rows = 0;
 	b->lanes = n;
-	b->algos = algos;
 	for (uint32_t l = 0; l < n; l++)
 		build_lane(d, d->lane_slot[l], l, limit);
-	fill_void(d, n);
-	if (b->rows != 0)
-		d->kernel[d->plan.kernel[algos][n]](b);
+	run_kernels(d, n, algos);
 	wr_counter_add(&lc->stats->lanes[n], 1);
 
 	for (uint32_t l = 0; l < n; l++) {
@@ -399,6 +415,8 @@ void wr_digest_feed(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot,
 		run_any(lc, d);
 	if (piece->owner != NULL)
 		rte_mbuf_refcnt_update(piece->owner, 1);
+	rte_prefetch0(piece->p);
+	rte_prefetch0(piece->p + 64);
 	piece_push(d, s, piece);
 	if (!s->listed) {
 		s->since_ns = lc->now;

@@ -56,10 +56,14 @@ enum wr_digest_kernel_id { WR_DK_PORTABLE, WR_DK_SHANI, WR_DK_AVX2, WR_DK_AVX512
 
 #define WR_DIGEST_MASKS 8u /* subsets of the three algorithms; 0 is unused */
 
-/* Which kernel wins for which algorithms and how many lanes; width: from here on waiting gains
- * nothing. */
+/* The kernels that a batch goes through: mostly one for everything, or each algorithm its own. */
+struct wr_digest_step {
+	uint8_t n, kernel[3], algos[3];
+};
+
+/* By algorithms and lanes filled; width: from here on waiting for more lanes gains nothing. */
 struct wr_digest_plan {
-	uint8_t kernel[WR_DIGEST_MASKS][WR_DIGEST_LANES + 1];
+	struct wr_digest_step step[WR_DIGEST_MASKS][WR_DIGEST_LANES + 1];
 	uint8_t width[WR_DIGEST_MASKS];
 };
 

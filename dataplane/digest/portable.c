@@ -11,10 +11,16 @@
 
 #include "digest/kernel.h"
 
+/* Whole blocks only: of the structures, the values and the (empty) partial block are looked at. */
 static void md5(uint32_t *h, const uint8_t *p, size_t len)
 {
-	MD5_CTX c = { .A = h[0], .B = h[1], .C = h[2], .D = h[3] };
+	MD5_CTX c;
 
+	c.A = h[0];
+	c.B = h[1];
+	c.C = h[2];
+	c.D = h[3];
+	c.Nl = c.Nh = c.num = 0;
 	MD5_Update(&c, p, len);
 	h[0] = c.A;
 	h[1] = c.B;
@@ -24,8 +30,14 @@ static void md5(uint32_t *h, const uint8_t *p, size_t len)
 
 static void sha1(uint32_t *h, const uint8_t *p, size_t len)
 {
-	SHA_CTX c = { .h0 = h[0], .h1 = h[1], .h2 = h[2], .h3 = h[3], .h4 = h[4] };
+	SHA_CTX c;
 
+	c.h0 = h[0];
+	c.h1 = h[1];
+	c.h2 = h[2];
+	c.h3 = h[3];
+	c.h4 = h[4];
+	c.Nl = c.Nh = c.num = 0;
 	SHA1_Update(&c, p, len);
 	h[0] = c.h0;
 	h[1] = c.h1;
@@ -36,9 +48,11 @@ static void sha1(uint32_t *h, const uint8_t *p, size_t len)
 
 static void sha256(uint32_t *h, const uint8_t *p, size_t len)
 {
-	SHA256_CTX c = { .md_len = SHA256_DIGEST_LENGTH };
+	SHA256_CTX c;
 
 	memcpy(c.h, h, sizeof(c.h));
+	c.Nl = c.Nh = c.num = 0;
+	c.md_len = SHA256_DIGEST_LENGTH;
 	SHA256_Update(&c, p, len);
 	memcpy(h, c.h, sizeof(c.h));
 }
