@@ -205,6 +205,7 @@ struct wr_list_stats {
 	uint64_t deleted;     /* withdrawals seen */
 	uint64_t empty_file;  /* digests of the empty file, dropped */
 	uint64_t zero_pdq;    /* all-zero PDQ hashes, dropped */
+	uint64_t low_quality; /* PDQ hashes below min_quality, dropped */
 	uint64_t unsupported; /* records with only kinds of hashes that Weir does not match */
 	uint64_t bad_lines;   /* reported in errors; fatal beyond max_bad_lines */
 	uint64_t lines;

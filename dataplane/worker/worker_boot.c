@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Makes and ends a worker: the only file of the room that allocates, formats and may fail.
+ */
+#include <stdio.h>
+
+#include "worker/conn.h"
+#include "worker/worker.h"
+
+#define DIGESTS_PER_UPLOAD 2u
+
+static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
+{
+	uint32_t share = conf->nworkers != 0 ? conf->nworkers : 1;
+	uint32_t conns = wr_max_u32(conf->connections / share, 64);
+	uint32_t uploads = wr_max_u32(conf->uploads / share, 16);
+	/* A finished upload keeps its entry until its record is written: room for those too. */
+	uint32_t objects = uploads + uploads / 4 + 64;
+	uint32_t segs = wr_max_u32(wr_min_u32(conf->mbufs * 2, 1u << 22), 4096);
+	struct wr_http_conf hc = { .heads = objects + 64,
+		                   .header_bytes = conf->header_bytes,
+		                   .headers = conf->headers };
+
+	w->flows = wr_flow_new(conns);
+	w->conn = wr_mem_alloc("connections", (conns + 1ull) * sizeof(struct conn));
+	w->tcp = wr_tcp_new(segs, conf->hold_budget_bytes / share);
+	w->http = wr_http_new(&hc);
+	w->objects = wr_pool_new("uploads", objects, sizeof(struct wr_object));
+	w->ndigests = objects * DIGESTS_PER_UPLOAD;
+	w->digest_owner = wr_mem_alloc("digest owners", (w->ndigests + 1ull) * sizeof(uint32_t));
+	w->scan = wr_scan_new(objects * DIGESTS_PER_UPLOAD, conf->stream_state_bytes);
+	return w->flows && w->conn && w->tcp && w->http && w->objects && w->digest_owner && w->scan;
+}
+
+struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n)
+{
+	struct wr_worker *w = wr_mem_alloc("worker", sizeof(*w));
+
+	if (w == NULL)
+		goto fail;
+	w->lc.id = a->id;
+	w->lc.link = a->conf->worker[a->id].link;
+	w->lc.stats = a->stats;
+	w->lc.records = a->records;
+	w->lc.events = a->events;
+	w->lc.conf = a->conf;
+	w->lc.pools = a->pools;
+	w->lc.key = a->key;
+	w->lc.rng = a->seed | 1;
+	w->port[WR_SIDE_CLIENT] = a->client;
+	w->port[WR_SIDE_STORE] = a->store;
+	atomic_store(&w->seen, UINT64_MAX);
+	if (!pools_new(w, a->conf))
+		goto fail;
+	w->digest = wr_digest_new(w->ndigests, a->digest);
+	if (w->digest == NULL)
+		goto fail;
+	wr_counter_set(&w->lc.stats->hold_budget_bytes, w->tcp->kept_max);
+	return w;
+fail:
+	snprintf(err, n,
+	         "worker %u: not enough memory: lower memory.connections or memory.uploads in "
+	         "weir.yaml",
+	         a->id);
+	wr_worker_free(w);
+	return NULL;
+}
+
+void wr_worker_free(struct wr_worker *w)
+{
+	if (w == NULL)
+		return;
+	for (uint32_t i = 1; w->flows != NULL && w->conn != NULL && i <= wr_flow_capacity(w->flows);
+	     i++)
+		if (wr_flow_used(w->flows, i))
+			conn_free(w, i);
+	w->lc.records = NULL;
+	if (w->objects != NULL)
+		records_write(w);
+	wr_digest_free(w->digest);
+	wr_scan_free(w->scan);
+	wr_mem_free(w->digest_owner);
+	wr_pool_free(w->objects);
+	wr_http_free(w->http);
+	wr_tcp_free(w->tcp);
+	wr_mem_free(w->conn);
+	wr_flow_free(w->flows);
+	wr_mem_free(w);
+}
