@@ -16,9 +16,6 @@
 #include "compile/compile.h"
 #include "compile/table.h"
 
-/* Until the list importers are linked, a bundle with lists is refused, not half compiled. */
-#pragma weak wr_list_read
-
 struct reading {
 	struct wr_table_build *b[WR_ALGO_COUNT];
 	uint8_t min_quality;
@@ -171,10 +168,6 @@ static int one(struct wr_compile *c, const struct wr_plan_list *like, struct wr_
 
 	if (rc == 0 && reuse(c, like, key))
 		return 0;
-	if (wr_list_read == NULL) {
-		wr_bundle_error_add(e, l->path, 0, "list `%s`: this build reads no lists", l->id);
-		return -ENOTSUP;
-	}
 	/* A file that cannot be opened is the bundle room's to explain, with line and limit. */
 	rc = wr_list_read(b, l, take, &r, &st, e);
 	for (uint32_t a = 0; a < WR_ALGO_COUNT; a++) {

@@ -76,9 +76,8 @@ int sim_load(const char *compiler, const char *bundle, struct wr_ruleset **out, 
 		return -1;
 	}
 	list = json_object_get(doc, "shards");
-	json_array_foreach(list, i, v)
-		if (add(s, dir, json_string_value(v), err, n) != 0)
-			return -1;
+	json_array_foreach(list, i,
+	                   v) if (add(s, dir, json_string_value(v), err, n) != 0) return -1;
 	if (unhex(json_string_value(json_object_get(doc, "meta")), meta) != 0)
 		return -1;
 	if (!wr_shard_have(s, meta) &&

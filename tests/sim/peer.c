@@ -7,9 +7,9 @@
 
 #include "sim/rig.h"
 
-#define MS	  1000000ull
+#define MS        1000000ull
 #define RTO_FIRST (200 * MS)
-#define WINDOW	  20000u
+#define WINDOW    20000u
 
 void host_init(struct host *h, bool store, struct rng *r, uint16_t client_port)
 {
@@ -31,7 +31,7 @@ void host_init(struct host *h, bool store, struct rng *r, uint16_t client_port)
 }
 
 static void emit(struct sim *s, struct host *h, uint8_t flags, uint32_t off, const uint8_t *data,
-		 uint32_t len)
+                 uint32_t len)
 {
 	struct seg g = {
 		.seq = h->isn + ((flags & F_SYN) ? 0 : 1 + off),
@@ -53,7 +53,8 @@ static void ack(struct sim *s, struct host *h)
 	emit(s, h, F_ACK, h->nxt + (h->fin_sent ? 1 : 0), NULL, 0);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------ */
+/* --- sending
+ * ------------------------------------------------------------------------------------------ */
 
 static bool marked(const struct sim *s, const struct host *h, uint32_t a, uint32_t b)
 {
@@ -187,7 +188,8 @@ static void timer(struct sim *s, struct host *h)
 	send_range(s, h, h->una, h->una + len);
 }
 
-/* --- receiving ---------------------------------------------------------------------------------------- */
+/* --- receiving
+ * ---------------------------------------------------------------------------------------- */
 
 static void place(struct sim *s, struct host *h, uint32_t off, const struct seg *g)
 {
@@ -247,9 +249,12 @@ static uint32_t number(const uint8_t *b, uint32_t n, uint32_t base, uint32_t *us
 	uint32_t v = 0, i;
 
 	for (i = 0; i < n; i++) {
-		uint32_t d = b[i] >= '0' && b[i] <= '9' ? b[i] - '0' :
-			     b[i] >= 'a' && b[i] <= 'f' ? b[i] - 'a' + 10u :
-							  99u;
+		uint32_t d = 99;
+
+		if (b[i] >= '0' && b[i] <= '9')
+			d = (uint32_t)(b[i] - '0');
+		else if (b[i] >= 'a' && b[i] <= 'f')
+			d = (uint32_t)(b[i] - 'a') + 10;
 		if (d >= base)
 			break;
 		v = v * base + d;

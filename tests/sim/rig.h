@@ -42,7 +42,7 @@ struct wire {
 
 void wire_put(struct wire *w, struct rng *r, enum hop h, const uint8_t *b, uint32_t len);
 struct frame *wire_get(struct wire *w, enum hop h); /* one that has arrived, or NULL; free() it */
-uint64_t wire_next(const struct wire *w);	    /* arrival of the next frame, UINT64_MAX = none */
+uint64_t wire_next(const struct wire *w); /* arrival of the next frame, UINT64_MAX = none */
 void wire_clear(struct wire *w);
 
 /* What a frame says, for the hosts. */
@@ -65,10 +65,12 @@ struct addr {
 	uint8_t ip[4];
 	uint16_t port;
 };
-uint32_t frame_make(uint8_t *b, const struct addr *from, const struct addr *to, const struct seg *s);
+uint32_t frame_make(uint8_t *b, const struct addr *from, const struct addr *to,
+                    const struct seg *s);
 bool frame_read(const uint8_t *b, uint32_t len, struct seg *s);
 
-/* --- hosts ----------------------------------------------------------------------------------------- */
+/* --- hosts
+ * ----------------------------------------------------------------------------------------- */
 
 enum overlap { FIRST_WINS, LAST_WINS, LINUX_LIKE, OVERLAPS };
 
@@ -77,14 +79,14 @@ struct host {
 	bool is_store, ts, open, dead, got_rst, fin_sent, fin_got, fin_acked, want_fin;
 	uint32_t isn, peer_isn;
 	uint32_t una, nxt, out_len; /* stream offsets of what this host sends */
-	uint32_t rcv;		    /* in-order bytes received */
-	uint32_t wnd;		    /* what the peer offers */
+	uint32_t rcv;               /* in-order bytes received */
+	uint32_t wnd;               /* what the peer offers */
 	uint32_t ts_recent, ts_now;
 	uint64_t rto_at, rto, syn_at;
 	uint32_t dupacks;
 	enum overlap policy;
 	uint8_t out[STREAM_MAX]; /* bytes to send */
-	uint8_t in[STREAM_MAX];	 /* bytes received, by offset */
+	uint8_t in[STREAM_MAX];  /* bytes received, by offset */
 	uint8_t have[STREAM_MAX];
 	uint32_t in_top;
 	/* the client only */
@@ -125,7 +127,7 @@ enum situation {
 #define X(e, s) SIT_##e,
 	SITUATIONS(X)
 #undef X
-	SIT_COUNT
+	        SIT_COUNT
 };
 
 struct sim {

@@ -2,10 +2,10 @@
 /*
  * sim - the law, over seeded random schedules:
  *
- *   never   does a store, whatever it does with overlaps, complete a body that has the marked bytes or
- *           is listed by digest;
- *   always  does an honest clean upload arrive as it was sent, and an honest bad client read its answer;
- *   always  are frames conserved, and all budgets back at zero when the connections are gone.
+ *   never   does a store, whatever it does with overlaps, complete a body that has the marked bytes
+ * or is listed by digest; always  does an honest clean upload arrive as it was sent, and an honest
+ * bad client read its answer; always  are frames conserved, and all budgets back at zero when the
+ * connections are gone.
  *
  * usage: sim WEIR-COMPILE BUNDLE [--schedules N] [--seed S] [-v]
  */
@@ -22,10 +22,10 @@
 #include "sim/rig.h"
 #include "worker/worker.h"
 
-#define MS	   1000000ull
-#define S	   1000000000ull
+#define MS         1000000ull
+#define S          1000000000ull
 #define LIMIT_NS   (90 * S) /* virtual time that a schedule may take */
-#define MBUFS	   4096u
+#define MBUFS      4096u
 #define ANSWER_403 "HTTP/1.1 403 "
 
 static const char mark[] = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
@@ -37,7 +37,7 @@ enum kind { CLEAN, MARKED, LISTED, EVIL };
 
 struct plan { /* what this schedule is */
 	enum kind kind;
-	uint32_t requests, bad; /* bad: the request that carries what must not arrive */
+	uint32_t requests, bad;           /* bad: the request that carries what must not arrive */
 	uint32_t body_len[4], body_at[4]; /* offsets into bodies */
 	bool chunked[4];
 	uint8_t bodies[STREAM_MAX];
@@ -51,12 +51,14 @@ static struct rte_mempool *pools[3];
 static struct wr_ring *records;
 static uint64_t seen_total[SIT_COUNT];
 
-/* --- ports ------------------------------------------------------------------------------------------- */
+/* --- ports
+ * ------------------------------------------------------------------------------------------- */
 
 struct side {
 	enum hop in, out;
 };
-static struct side sides[2] = { { CLIENT_TO_WEIR, WEIR_TO_CLIENT }, { STORE_TO_WEIR, WEIR_TO_STORE } };
+static struct side sides[2] = { { CLIENT_TO_WEIR, WEIR_TO_CLIENT },
+	                        { STORE_TO_WEIR, WEIR_TO_STORE } };
 
 static uint16_t port_rx(void *ctx, struct rte_mbuf **m, uint16_t n)
 {
@@ -82,7 +84,7 @@ static uint16_t port_tx(void *ctx, struct rte_mbuf **m, uint16_t n)
 
 	for (uint16_t i = 0; i < n; i++) {
 		wire_put(&sim.wire, &sim.rng, sd->out, rte_pktmbuf_mtod(m[i], uint8_t *),
-			 m[i]->data_len);
+		         m[i]->data_len);
 		rte_pktmbuf_free(m[i]);
 	}
 	return n;
@@ -100,7 +102,8 @@ void host_send(struct sim *s, struct host *h, const struct seg *g)
 	wire_put(&s->wire, &s->rng, h->is_store ? STORE_TO_WEIR : CLIENT_TO_WEIR, b, n);
 }
 
-/* --- boot -------------------------------------------------------------------------------------------- */
+/* --- boot
+ * -------------------------------------------------------------------------------------------- */
 
 static void conf_make(void)
 {
@@ -113,8 +116,8 @@ static void conf_make(void)
 	svc->policy.on_verdict[WR_V_CLEAN] = WR_A_PASS;
 	memset(svc->policy.on_cause, WR_A_BLOCK, sizeof(svc->policy.on_cause));
 	for (unsigned r = 0; r < WR_R_COUNT; r++)
-		svc->policy.on_reason[r] = wr_reason_info(r)->def == WR_RD_POLICY ? WR_ON_BLOCK :
-										    WR_ON_DROP;
+		svc->policy.on_reason[r] =
+		        wr_reason_info(r)->def == WR_RD_POLICY ? WR_ON_BLOCK : WR_ON_DROP;
 	conf.mbufs = MBUFS;
 	conf.connections = 64;
 	conf.uploads = 64;
@@ -156,8 +159,12 @@ static void boot(const char *compiler, const char *bundle)
 	a.conf = &conf;
 	a.client = (struct wr_port){ port_rx, port_tx, &sides[0] };
 	a.store = (struct wr_port){ port_rx, port_tx, &sides[1] };
-	a.pools = (struct wr_pools){ .rx = pools[0], .small = pools[1], .large = pools[2],
-				     .gen = pools[2], .rx_reserve = 256, .rx_low_water = 512 };
+	a.pools = (struct wr_pools){ .rx = pools[0],
+		                     .small = pools[1],
+		                     .large = pools[2],
+		                     .gen = pools[2],
+		                     .rx_reserve = 256,
+		                     .rx_low_water = 512 };
 	a.stats = &stats;
 	a.records = records;
 	a.key = (struct wr_mix_key){ { 1, 2, 3, 4 } };
@@ -173,7 +180,8 @@ static void boot(const char *compiler, const char *bundle)
 	wr_worker_publish(sim.worker, rs);
 }
 
-/* --- one schedule --------------------------------------------------------------------------------------- */
+/* --- one schedule
+ * --------------------------------------------------------------------------------------- */
 
 static uint32_t put(uint8_t *b, uint32_t at, const void *p, uint32_t n)
 {
@@ -209,8 +217,8 @@ static void make_bodies(void)
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < plan.requests; i++) {
-		uint32_t len = rng_chance(&sim.rng, 20) ? rng_below(&sim.rng, 60) :
-							  rng_below(&sim.rng, 9000);
+		uint32_t len = rng_chance(&sim.rng, 20) ? rng_below(&sim.rng, 60)
+		                                        : rng_below(&sim.rng, 9000);
 		bool bad = i == plan.bad;
 
 		if (bad && (plan.kind == MARKED || plan.kind == EVIL))
@@ -223,7 +231,8 @@ static void make_bodies(void)
 		for (uint32_t k = 0; k < len; k++)
 			plan.bodies[at + k] = (uint8_t)('a' + rng_below(&sim.rng, 26));
 		if (bad && (plan.kind == MARKED || plan.kind == EVIL))
-			memcpy(plan.bodies + at + rng_below(&sim.rng, len - (uint32_t)sizeof(mark) + 2),
+			memcpy(plan.bodies + at +
+			               rng_below(&sim.rng, len - (uint32_t)sizeof(mark) + 2),
 			       mark, sizeof(mark) - 1);
 		if (bad && plan.kind == LISTED)
 			memcpy(plan.bodies + at, listed_body, LISTED_LEN);
@@ -239,7 +248,7 @@ static void make_stream(void)
 
 	for (uint32_t i = 0; i < plan.requests; i++) {
 		at = put(c->out, at, line,
-			 (uint32_t)sprintf(line, "PUT /o%u HTTP/1.1\r\nHost: store\r\n", i));
+		         (uint32_t)sprintf(line, "PUT /o%u HTTP/1.1\r\nHost: store\r\n", i));
 		at = put_body(c->out, at, i);
 	}
 	c->out_len = at;
@@ -293,11 +302,12 @@ static void turn(void)
 	wr_worker_turn(sim.worker, sim.wire.now, sim.wire.now + 1700000000 * S);
 	in = wr_counter_get(&stats.fate[WR_FATE_RECEIVED]) +
 	     wr_counter_get(&stats.fate[WR_FATE_GENERATED]);
-	out = wr_counter_get(&stats.fate[WR_FATE_SENT]) + wr_counter_get(&stats.fate[WR_FATE_DROPPED]) +
+	out = wr_counter_get(&stats.fate[WR_FATE_SENT]) +
+	      wr_counter_get(&stats.fate[WR_FATE_DROPPED]) +
 	      wr_counter_get(&stats.fate[WR_FATE_ABSORBED]) + wr_counter_get(&stats.frames_held);
 	if (in != out) {
-		fprintf(stderr, "seed %lu: frames not conserved: in %lu, out and held %lu\n", sim.seed,
-			in, out);
+		fprintf(stderr, "seed %lu: frames not conserved: in %lu, out and held %lu\n",
+		        sim.seed, in, out);
 		exit(1);
 	}
 }
@@ -375,8 +385,8 @@ static int fail(const char *what)
 {
 	static const char *const name[] = { "clean", "marked", "listed", "evil" };
 
-	printf("# seed %lu (%s, %u requests, bad %u): %s\n", sim.seed, name[plan.kind], plan.requests,
-	       plan.bad, what);
+	printf("# seed %lu (%s, %u requests, bad %u): %s\n", sim.seed, name[plan.kind],
+	       plan.requests, plan.bad, what);
 	return 1;
 }
 
@@ -529,6 +539,7 @@ int main(int argc, char **argv)
 		printf("# %6.2f %% of schedules: %s\n", 100.0 * (double)seen_total[i] / (double)n,
 		       name[i]);
 	}
-	printf("%sok 1 - %lu schedules from seed %lu: the law holds\n1..1\n", bad ? "not " : "", n, seed);
+	printf("%sok 1 - %lu schedules from seed %lu: the law holds\n1..1\n", bad ? "not " : "", n,
+	       seed);
 	return bad != 0;
 }
