@@ -261,6 +261,7 @@ static void do_shard(struct wr_ctl *c, const struct wr_msg_shard *s, int fd)
 	char err[200] = "no descriptor came with the shard";
 	int rc = -EBADF;
 
+	wr_gens_pushing(&c->gens);
 	if (fd >= 0)
 		rc = wr_shard_add(c->gens.store, fd, s->bytes, s->sha256, err, sizeof(err));
 	answer(c, s->seq, rc, err);
@@ -294,6 +295,7 @@ static int do_ruleset(struct wr_ctl *c, const struct wr_msg *m, int fd)
 		return -EPROTO;
 	switch (m->type) {
 	case WR_MSG_HAVE:
+		wr_gens_pushing(&c->gens);
 		answer(c, s.seq, wr_shard_have(c->gens.store, s.sha256) ? 0 : -ENOENT,
 		       "not mapped");
 		break;

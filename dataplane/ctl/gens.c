@@ -47,13 +47,33 @@ uint64_t wr_gens_draining_uploads(const struct wr_gens *g)
 	return n;
 }
 
-int wr_gens_stage(struct wr_gens *g, const uint8_t meta_sha256[32], uint64_t generation,
-                  const char *region, char *err, size_t n)
+static void unstage(struct wr_gens *g)
+{
+	if (g->staged != NULL)
+		wr_ruleset_free(g->staged);
+	g->staged = NULL;
+}
+
+static void sweep_shards(struct wr_gens *g)
+{
+	if (!g->unswept || g->pushing)
+		return;
+	wr_shard_sweep(g->store);
+	g->unswept = false;
+}
+
+void wr_gens_pushing(struct wr_gens *g)
+{
+	g->pushing = true;
+}
+
+static int stage(struct wr_gens *g, const uint8_t meta_sha256[32], uint64_t generation,
+                 const char *region, char *err, size_t n)
 {
 	struct wr_ruleset *rs = NULL;
 	int rc;
 
-	wr_gens_drop(g);
+	unstage(g);
 	wr_gens_sweep(g);
 	if (generation == 0 || generation == UINT64_MAX ||
 	    (g->live != NULL && generation <= wr_ruleset_generation(g->live))) {
@@ -80,13 +100,25 @@ int wr_gens_stage(struct wr_gens *g, const uint8_t meta_sha256[32], uint64_t gen
 	return 0;
 }
 
+int wr_gens_stage(struct wr_gens *g, const uint8_t meta_sha256[32], uint64_t generation,
+                  const char *region, char *err, size_t n)
+{
+	int rc = stage(g, meta_sha256, generation, region, err, n);
+
+	/* One that waits for a drain comes again and wants its shards still there. */
+	if (rc != -EAGAIN) {
+		g->pushing = false;
+		g->unswept = true;
+	}
+	return rc;
+}
+
 void wr_gens_drop(struct wr_gens *g)
 {
-	if (g->staged != NULL)
-		wr_ruleset_free(g->staged);
-	g->staged = NULL;
-	if (g->store != NULL)
-		wr_shard_sweep(g->store);
+	unstage(g);
+	g->pushing = false;
+	g->unswept = true;
+	sweep_shards(g);
 }
 
 int wr_gens_commit(struct wr_gens *g, uint64_t generation)
@@ -128,15 +160,16 @@ void wr_gens_sweep(struct wr_gens *g)
 
 	/* Until every worker uses the live one, any of them may still open an upload on an old one.
 	 */
-	if (g->ndraining == 0 || !wr_gens_seen(g))
-		return;
-	for (uint32_t i = 0; i < g->ndraining; i++) {
-		if (wr_ruleset_open_count(g->draining[i]) == 0)
-			wr_ruleset_free(g->draining[i]);
-		else
-			g->draining[n++] = g->draining[i];
+	if (g->ndraining != 0 && wr_gens_seen(g)) {
+		for (uint32_t i = 0; i < g->ndraining; i++) {
+			if (wr_ruleset_open_count(g->draining[i]) == 0) {
+				wr_ruleset_free(g->draining[i]);
+				g->unswept = true;
+			} else {
+				g->draining[n++] = g->draining[i];
+			}
+		}
+		g->ndraining = n;
 	}
-	if (n != g->ndraining)
-		wr_shard_sweep(g->store);
-	g->ndraining = n;
+	sweep_shards(g);
 }

@@ -19,6 +19,9 @@ struct wr_gens {
 	struct wr_ruleset *staged, *live;
 	struct wr_ruleset *draining[WR_RULESETS_MAX];
 	uint32_t ndraining;
+	/* Between the first HAVE or SHARD of a push and the end of its STAGE no shard may go: the
+	 * push counts on those it brought and on those it was told are there. */
+	bool pushing, unswept;
 };
 
 WR_MUST_USE int wr_gens_init(struct wr_gens *g, struct wr_worker *const *worker, uint32_t nworkers);
@@ -26,7 +29,9 @@ void wr_gens_fini(struct wr_gens *g); /* the workers have stopped */
 /* -EAGAIN: as many as can be mapped are in use; -EINVAL: the generation does not grow. */
 WR_MUST_USE int wr_gens_stage(struct wr_gens *g, const uint8_t meta_sha256[32], uint64_t generation,
                               const char *region, char *err, size_t n);
+/* Forgets what is staged and every shard that only a push brought. */
 void wr_gens_drop(struct wr_gens *g);
+void wr_gens_pushing(struct wr_gens *g);
 /* Publishes what is staged. -ENOENT: nothing is, or another one. */
 WR_MUST_USE int wr_gens_commit(struct wr_gens *g, uint64_t generation);
 /* Has every worker used the live one? */
