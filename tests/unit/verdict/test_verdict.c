@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Hits, causes and policy in; verdict, action and would out: one row each. */
+#include <string.h>
+
+#include "tap.h"
+#include "verdict/verdict.h"
+
+#define LISTS 100u /* item numbers from here on are lists */
+
+enum { R_BLOCK, R_FLAG, R_SHADOW, R_CANARY, R_OFF, R_HELPER, R_OLD, NRULES };
+enum { L_DENY, L_FLAG, L_ALLOW_SAME, L_ALLOW_OTHER, L_SHADOW, L_ALLOW_SHADOW, L_OLD, NLISTS };
+
+#define NOW   1000000u
+#define OWNER 7u
+
+static const struct wr_item rule[NRULES] = {
+	[R_BLOCK] = { .id = "block", .mode = WR_ITEM_ENFORCE, .action = WR_A_BLOCK },
+	[R_FLAG] = { .id = "flag", .mode = WR_ITEM_ENFORCE, .action = WR_A_FLAG },
+	[R_SHADOW] = { .id = "shadow", .mode = WR_ITEM_SHADOW, .action = WR_A_BLOCK },
+	[R_CANARY] = { .id = "canary",
+	               .mode = WR_ITEM_CANARY,
+	               .action = WR_A_BLOCK,
+	               .canary_ppm = 10000 },
+	[R_OFF] = { .id = "off", .mode = WR_ITEM_OFF, .action = WR_A_BLOCK },
+	[R_HELPER] = { .id = "helper", .mode = WR_ITEM_ENFORCE, .action = WR_A_BLOCK, .helper = 1 },
+	[R_OLD] = { .id = "old",
+	            .mode = WR_ITEM_ENFORCE,
+	            .action = WR_A_BLOCK,
+	            .valid_until = NOW },
+};
+
+static const struct wr_item list[NLISTS] = {
+	[L_DENY] = { .id = "deny", .mode = WR_ITEM_ENFORCE, .action = WR_A_BLOCK, .owner = OWNER },
+	[L_FLAG] = { .id = "flag", .mode = WR_ITEM_ENFORCE, .action = WR_A_FLAG, .owner = OWNER },
+	[L_ALLOW_SAME] = { .id = "allow", .mode = WR_ITEM_ENFORCE, .allow = 1, .owner = OWNER },
+	[L_ALLOW_OTHER] = { .id = "allow2", .mode = WR_ITEM_ENFORCE, .allow = 1, .owner = 8 },
+	[L_SHADOW] = { .id = "shadow",
+	               .mode = WR_ITEM_SHADOW,
+	               .action = WR_A_BLOCK,
+	               .owner = OWNER },
+	[L_ALLOW_SHADOW] = { .id = "allow3", .mode = WR_ITEM_SHADOW, .allow = 1, .owner = OWNER },
+	[L_OLD] = { .id = "old",
+	            .mode = WR_ITEM_ENFORCE,
+	            .action = WR_A_BLOCK,
+	            .owner = OWNER,
+	            .valid_until = NOW },
+};
+
+const struct wr_item *wr_ruleset_rule(const struct wr_ruleset *rs, uint32_t i)
+{
+	(void)rs;
+	return &rule[i];
+}
+
+const struct wr_item *wr_ruleset_list(const struct wr_ruleset *rs, uint32_t i)
+{
+	(void)rs;
+	return &list[i];
+}
+
+#define CAUSE(c) (1u << WR_C_##c)
+#define PART     1u /* not every byte was seen */
+#define OBSERVE  2u
+#define CEILING  4u  /* policy.match: flag */
+#define LAX      8u  /* policy.incomplete: pass */
+#define IN       16u /* inside the canary */
+#define L(i)     (LISTS + (i) + 1)
+#define R(i)     ((i) + 1)
+
+static const struct {
+	const char *name;
+	uint32_t item[3], causes, how;
+	uint8_t verdict, cause, action, would, applied;
+} row[] = {
+	/* clang-format off */
+	{ "nothing found", { 0 }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "a blocking rule", { R(R_BLOCK) }, 0, 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "a flagging rule", { R(R_FLAG) }, 0, 0, WR_V_SUSPECT, 0, WR_A_FLAG, WR_A_FLAG, 1 },
+	{ "the strictest of two", { R(R_FLAG), R(R_BLOCK) }, 0, 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 2 },
+	{ "a shadow rule", { R(R_SHADOW) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_BLOCK, 0 },
+	{ "outside the canary", { R(R_CANARY) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_BLOCK, 0 },
+	{ "inside the canary", { R(R_CANARY) }, 0, IN, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "a rule that is off", { R(R_OFF) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "a helper of conditions", { R(R_HELPER) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "a rule past its date", { R(R_OLD) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "a ceiling of flag", { R(R_BLOCK) }, 0, CEILING, WR_V_MATCH, 0, WR_A_FLAG, WR_A_FLAG, 1 },
+	{ "observed only", { R(R_BLOCK) }, 0, OBSERVE, WR_V_MATCH, 0, WR_A_FLAG, WR_A_BLOCK, 1 },
+
+	{ "a deny list", { L(L_DENY) }, 0, 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "deny, and allow of its owner", { L(L_DENY), L(L_ALLOW_SAME) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "allow of its owner, and deny", { L(L_ALLOW_SAME), L(L_DENY) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "deny, and allow of another", { L(L_DENY), L(L_ALLOW_OTHER) }, 0, 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "deny, and allow in shadow", { L(L_DENY), L(L_ALLOW_SHADOW) }, 0, 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "allow skips no pattern", { R(R_BLOCK), L(L_ALLOW_SAME) }, 0, 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "allow alone", { L(L_ALLOW_SAME) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "a shadow list", { L(L_SHADOW) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_BLOCK, 0 },
+	{ "a list past its date", { L(L_OLD) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+
+	{ "not everything seen", { 0 }, 0, PART, WR_V_INCOMPLETE, WR_C_LIMIT, WR_A_BLOCK, WR_A_BLOCK, 0 },
+	{ "not everything seen, and why", { 0 }, CAUSE(GAP), PART, WR_V_INCOMPLETE, WR_C_GAP, WR_A_BLOCK, WR_A_BLOCK, 0 },
+	{ "a gap that policy lets pass", { 0 }, CAUSE(GAP), PART | LAX, WR_V_INCOMPLETE, WR_C_GAP, WR_A_PASS, WR_A_PASS, 0 },
+	{ "a match in what was seen", { R(R_BLOCK) }, CAUSE(GAP), PART | LAX, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "a gap beside a flag", { R(R_FLAG) }, CAUSE(GAP), PART | LAX, WR_V_INCOMPLETE, WR_C_GAP, WR_A_FLAG, WR_A_FLAG, 1 },
+	{ "the strictest cause names itself", { 0 }, CAUSE(GAP) | CAUSE(LATE), PART, WR_V_INCOMPLETE, WR_C_GAP, WR_A_BLOCK, WR_A_BLOCK, 0 },
+	{ "a cause under a ceiling of flag", { 0 }, CAUSE(GAP), PART | CEILING, WR_V_INCOMPLETE, WR_C_GAP, WR_A_BLOCK, WR_A_BLOCK, 0 },
+	{ "a cause, observed only", { 0 }, CAUSE(GAP), PART | OBSERVE, WR_V_INCOMPLETE, WR_C_GAP, WR_A_FLAG, WR_A_BLOCK, 0 },
+	{ "a polyglot", { 0 }, CAUSE(POLYGLOT), 0, WR_V_SUSPECT, WR_C_POLYGLOT, WR_A_FLAG, WR_A_FLAG, 0 },
+	{ "an engine that failed", { 0 }, CAUSE(ENGINE), 0, WR_V_ERROR, WR_C_ENGINE, WR_A_BLOCK, WR_A_BLOCK, 0 },
+	{ "a match beside a failed engine", { R(R_BLOCK) }, CAUSE(ENGINE), 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "an object that was bad before", { 0 }, CAUSE(OBJECT_BAD), 0, WR_V_MATCH, WR_C_OBJECT_BAD, WR_A_BLOCK, WR_A_BLOCK, 0 },
+	/* clang-format on */
+};
+
+static struct wr_policy policy_of(uint32_t how)
+{
+	struct wr_policy p = { .ceiling = how & CEILING ? WR_A_FLAG : WR_A_BLOCK };
+
+	for (unsigned c = 0; c < WR_C_COUNT; c++)
+		p.on_cause[c] = how & LAX ? WR_A_PASS : WR_A_BLOCK;
+	p.on_cause[WR_C_POLYGLOT] = WR_A_FLAG;
+	p.on_cause[WR_C_LATE] = WR_A_FLAG;
+	p.on_verdict[WR_V_ERROR] = WR_A_BLOCK;
+	return p;
+}
+
+static void rows(void)
+{
+	for (size_t i = 0; i < WR_COUNT_OF(row); i++) {
+		struct wr_policy policy = policy_of(row[i].how);
+		struct wr_match m[3] = { 0 };
+		struct wr_decision d;
+		struct wr_evidence ev = {
+			.rs = (const struct wr_ruleset *)&policy, /* any: the stubs do not look */
+			.policy = &policy,
+			.match = m,
+			.causes = row[i].causes,
+			.canary = row[i].how & IN ? 9999 : 10000,
+			.now_s = NOW,
+			.complete = !(row[i].how & PART),
+			.observe = (row[i].how & OBSERVE) != 0,
+		};
+		unsigned applied = 0;
+
+		while (ev.nmatches < 3 && row[i].item[ev.nmatches] != 0) {
+			uint32_t n = row[i].item[ev.nmatches] - 1;
+
+			m[ev.nmatches].kind = n >= LISTS ? WR_MATCH_EXACT : WR_MATCH_PATTERN;
+			m[ev.nmatches++].item = n >= LISTS ? n - LISTS : n;
+		}
+		wr_verdict_decide(&ev, &d);
+		for (unsigned k = 0; k < d.nmatches; k++)
+			applied += d.match[k].applied;
+		IS(d.verdict, row[i].verdict, "%s: verdict", row[i].name);
+		IS(d.cause, row[i].cause, "%s: cause", row[i].name);
+		IS(d.action, row[i].action, "%s: action", row[i].name);
+		IS(d.would, row[i].would, "%s: would", row[i].name);
+		IS(applied, row[i].applied, "%s: matches that acted", row[i].name);
+	}
+}
+
+/* More matches than the record holds: the one that acts is among those kept. */
+static void full(void)
+{
+	struct wr_policy policy = policy_of(0);
+	struct wr_match m[WR_RECORD_MATCHES + 2] = { 0 };
+	struct wr_decision d;
+	struct wr_evidence ev = { .rs = (const struct wr_ruleset *)&policy,
+		                  .policy = &policy,
+		                  .match = m,
+		                  .nmatches = WR_RECORD_MATCHES + 2,
+		                  .now_s = NOW,
+		                  .complete = 1 };
+	bool kept = false;
+
+	for (unsigned i = 0; i < ev.nmatches; i++)
+		m[i].item = R_SHADOW;
+	m[WR_RECORD_MATCHES + 1].item = R_BLOCK;
+	wr_verdict_decide(&ev, &d);
+	for (unsigned i = 0; i < d.nmatches; i++)
+		kept |= d.match[i].applied != 0;
+	IS(d.nmatches, WR_RECORD_MATCHES, "a full record holds as many as fit");
+	OK(d.matches_cut, "it says that it was cut");
+	OK(kept, "the match that acts is kept");
+	ev.nmatches = WR_RECORD_MATCHES;
+	wr_verdict_decide(&ev, &d);
+	OK(!d.matches_cut, "as many as fit are not cut");
+}
+
+static void now(void)
+{
+	struct wr_policy p = policy_of(0), flag = policy_of(CEILING);
+	const struct wr_ruleset *rs = (const struct wr_ruleset *)&p;
+
+	OK(wr_verdict_blocks_now(rs, R_BLOCK, &p, 0, false), "a blocking rule blocks at once");
+	OK(!wr_verdict_blocks_now(rs, R_BLOCK, &p, 0, true), "not where it is observed only");
+	OK(!wr_verdict_blocks_now(rs, R_BLOCK, &flag, 0, false), "not under a ceiling of flag");
+	OK(!wr_verdict_blocks_now(rs, R_FLAG, &p, 0, false), "a flagging rule does not");
+	OK(!wr_verdict_blocks_now(rs, R_SHADOW, &p, 0, false), "a shadow rule does not");
+	OK(!wr_verdict_blocks_now(rs, R_HELPER, &p, 0, false), "a helper does not");
+	OK(wr_verdict_blocks_now(rs, R_CANARY, &p, 9999, false), "a canary rule does inside");
+	OK(!wr_verdict_blocks_now(rs, R_CANARY, &p, 10000, false), "and not outside");
+}
+
+int main(void)
+{
+	rows();
+	full();
+	now();
+	return tap_done();
+}
