@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -123,12 +124,18 @@ static int seccomp(void)
 		SCMP_SYS(sysinfo),
 		SCMP_SYS(getrusage),
 		SCMP_SYS(restart_syscall),
+		SCMP_SYS(time),
+		SCMP_SYS(gettimeofday),
 	};
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int rc = ctx == NULL ? -ENOMEM : 0;
 
 	for (size_t i = 0; i < WR_COUNT_OF(allowed) && rc == 0; i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	/* stdio asks whether stdout is a terminal; nothing else of ioctl. */
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+		                      SCMP_A1(SCMP_CMP_EQ, TCGETS));
 	if (rc == 0)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
