@@ -10,9 +10,10 @@
 #include "bundle/private.h"
 #include "bundle/text.h"
 
-#define READ_BYTES    262144u
-#define BAD_LINES_RUN 100u /* bad lines beyond the limit that are still looked for, then it ends   \
-	                    */
+#define READ_BYTES 262144u
+#define BAD_LINES_RUN                                                                              \
+	100u /* bad lines beyond the limit that are still looked for, then it ends                 \
+	      */
 
 static const uint8_t digest_bytes[WR_ALGO_COUNT] = { 16, 20, 32, 32 };
 

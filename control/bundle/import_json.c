@@ -85,7 +85,7 @@ struct json_state {
 	struct wr_json json;
 	const struct kind *kind;
 	char key[WR_JSON_DEPTH + 1][32]; /* the key whose value stands at this depth */
-	uint32_t record;             /* depth of the record at hand, 0 = outside of any */
+	uint32_t record;                 /* depth of the record at hand, 0 = outside of any */
 	char value[F_COUNT][WR_IMPORT_FIELD_MAX];
 	uint32_t len[F_COUNT]; /* 0 = absent; a value too long for a digest keeps its length */
 	char *pattern;

@@ -32,11 +32,12 @@
 #define WR_BODY_PARTS_MAX     16384u /* parts of one body, nested ones included */
 #define WR_BODY_PART_HEAD_MAX 4096u  /* bytes of one part's header block */
 #define WR_BODY_PART_LINES    32u
-#define WR_BODY_PADDING_MAX   64u      /* white space behind a delimiter */
-#define WR_BODY_FREE_BYTES    1048576u /* decoded bytes that are always allowed, whatever the ratio \
-	                                */
-#define WR_BODY_WINDOW_LOG  23u        /* zstd: 8 MiB */
-#define WR_BODY_AWS_SIG_MAX 144u       /* hex digits and padding of a chunk signature */
+#define WR_BODY_PADDING_MAX   64u /* white space behind a delimiter */
+#define WR_BODY_FREE_BYTES                                                                         \
+	1048576u                 /* decoded bytes that are always allowed, whatever the ratio      \
+	                          */
+#define WR_BODY_WINDOW_LOG  23u  /* zstd: 8 MiB */
+#define WR_BODY_AWS_SIG_MAX 144u /* hex digits and padding of a chunk signature */
 #define WR_BODY_AWS_TRAILER 4096u
 #define WR_BODY_HOLD_NONE   UINT64_MAX
 

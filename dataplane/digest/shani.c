@@ -334,7 +334,8 @@ ONE(2)
 ONE(3)
 ONE(4)
 ONE(5)
-ONE(6) ONE(7)
+ONE(6)
+ONE(7)
 
         void wr_digest_kernel_shani(const struct wr_digest_batch *b)
 {
