@@ -72,7 +72,10 @@ static int link_ports(struct wr_boot *b, uint32_t link, char *err)
 
 	for (uint32_t side = 0; side < 2; side++) {
 		char name[WR_NAME_MAX + 16];
-		struct wr_eth_args a = { .port = side == 0 ? &l->client : &l->store, .name = name };
+		struct wr_eth_args a = { .port = b->wire[link] != NULL ? &b->wired[link][side]
+			                         : side == 0           ? &l->client
+			                                               : &l->store,
+			                 .name = name };
 		int rc;
 
 		snprintf(name, sizeof(name), "%s.%s", l->name, side == 0 ? "client" : "store");
@@ -180,8 +183,12 @@ int wr_boot_new(struct wr_boot *b, char *err)
 	wr_mem_setup(&opts);
 	for (uint32_t i = 0; i < b->conf->nworkers && rc == 0; i++)
 		rc = pools_of(b, i, err);
+	if (rc == 0)
+		rc = wr_main_wire(b, err);
 	for (uint32_t i = 0; i < b->conf->nlinks && rc == 0; i++)
 		rc = link_ports(b, i, err);
+	if (rc == 0)
+		rc = wr_main_wire_check(b, err);
 	if (rc == 0)
 		rc = exchange_rings(b, err);
 	if (rc == 0)
@@ -197,4 +204,5 @@ void wr_boot_free(struct wr_boot *b)
 	for (uint32_t i = 0; i < b->conf->nlinks; i++)
 		for (uint32_t side = 0; side < 2; side++)
 			wr_eth_free(b->eth[i][side]);
+	wr_main_wire_close(b);
 }

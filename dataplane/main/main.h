@@ -13,6 +13,7 @@
 #include "ctl/ctl.h"
 #include "port/eth.h"
 #include "worker/worker.h"
+#include "xdp/xdp.h"
 
 #define WR_ERR 400u
 
@@ -66,10 +67,24 @@ struct wr_boot {
 	struct wr_eth *eth[WR_LINKS_MAX][2];
 	struct rte_ring *ring[WR_WORKERS_MAX][WR_WORKERS_MAX]; /* from, to; workers of one link */
 	struct wr_worker *worker[WR_WORKERS_MAX];
-	struct wr_wire_shared *wire[WR_LINKS_MAX];
+	struct wr_wire_shared *wire[WR_LINKS_MAX]; /* NULL: the kernel has no part in this link */
+	struct wr_xdp *xdp[WR_LINKS_MAX];
+	struct wr_conf_port wired[WR_LINKS_MAX][2]; /* the link's ports, led to the pinned programs */
 };
 WR_MUST_USE int wr_boot_new(struct wr_boot *b, char *err);
 void wr_boot_free(struct wr_boot *b);
+
+/* --- wire.c: links of AF_XDP ports and what the kernel does when we do not */
+
+/* Before the ports: installs and opens the wire of every AF_XDP link. */
+WR_MUST_USE int wr_main_wire(struct wr_boot *b, char *err);
+/* After the ports: they came by the pinned links, and no receive queue is left over. */
+WR_MUST_USE int wr_main_wire_check(struct wr_boot *b, char *err);
+/* Now and then: takes back what may be taken back, notes the state for control. */
+void wr_main_wire_tick(struct wr_boot *b, uint64_t now_ns, bool ready);
+/* At the end, while the workers still run: the declared policy takes over. */
+void wr_main_wire_leave(struct wr_boot *b);
+void wr_main_wire_close(struct wr_boot *b);
 
 /* --- run.c */
 

@@ -21,13 +21,14 @@
 #define IDLE_SLEEP_NS 50000u /* a frame waits for a sleeper at most so long: labs only */
 #define POLL_MS       20
 #define STATS_NS      100000000ull
+#define LEAVE_NS      20000000 /* for the frames in the receive rings when the wire is handed over */
 
 struct job {
 	struct wr_worker *worker;
 	bool yield;
 };
 
-static atomic_int stop_signal;
+static atomic_int stop_signal, stop_workers;
 
 static void on_signal(int sig)
 {
@@ -52,7 +53,7 @@ static int run_worker(void *arg)
 	const struct timespec nap = { 0, IDLE_SLEEP_NS };
 	uint32_t empty = 0;
 
-	while (atomic_load_explicit(&stop_signal, memory_order_relaxed) == 0) {
+	while (atomic_load_explicit(&stop_workers, memory_order_relaxed) == 0) {
 		uint32_t n = wr_worker_turn(j->worker, clock_ns(CLOCK_MONOTONIC),
 		                            clock_ns(CLOCK_REALTIME));
 
@@ -124,6 +125,8 @@ static void serve(struct wr_boot *b, struct wr_ctl *ctl)
 			next = now + STATS_NS;
 		}
 		wr_ctl_poll(ctl, POLL_MS);
+		wr_main_wire_tick(b, clock_ns(CLOCK_MONOTONIC),
+		                  wr_ctl_generation(ctl) != 0 && !wr_ctl_draining(ctl));
 		wr_counter_set(&b->share.head->ready, wr_ctl_generation(ctl) != 0);
 	}
 }
@@ -159,7 +162,11 @@ int wr_run(struct wr_boot *b, struct wr_ctl *ctl, char *err)
 		wr_notify("READY=1");
 		serve(b, ctl);
 		wr_notify("STOPPING=1");
+		/* From here on the kernel follows the policy; what already came to us goes out. */
+		wr_main_wire_leave(b);
+		(void)nanosleep(&(struct timespec){ 0, LEAVE_NS }, NULL);
 	}
+	atomic_store(&stop_workers, 1);
 	rte_eal_mp_wait_lcore();
 	return rc;
 }

@@ -29,6 +29,7 @@
 #define TOUCHED       256u
 #define TX_BURST      64u
 #define BACKLOG       1024u
+#define SWEEP         512u /* entries looked at per turn after a new epoch: a few microseconds */
 #define TIMERS_A_TURN 64u
 #define RECORD_WAIT_NS                                                                             \
 	5000000000ull       /* a record that finds no room for so long is lost, and counted */
@@ -86,6 +87,8 @@ struct wr_worker {
 	_Atomic uint64_t seen, next_epoch;
 	_Atomic uint32_t draining;
 	uint64_t epoch;
+	struct wr_wire_shared *wire;
+	uint32_t slot, sweep; /* beat in wire; next connection to look at after a new epoch, 0 = done */
 	struct wr_scan_job job[JOBS];
 	uint32_t job_obj[JOBS];
 	uint32_t njobs;

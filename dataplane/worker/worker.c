@@ -120,17 +120,28 @@ static void stage(struct wr_worker *w, enum wr_stage s)
 	w->stage_at = t;
 }
 
-static bool wire_without_rules(struct wr_worker *w, enum wr_side side)
+/*
+ * No ruleset, or the wire is open or closed and these frames were on their way to us: they share the
+ * fate of those that the kernel handles. To judge them as midstream would end connections that the
+ * policy wants to live.
+ */
+static bool wire_decides(struct wr_worker *w, enum wr_side side)
 {
 	struct wr_lanes *l = &w->lanes[side];
-	bool open = w->lc.conf->link[w->lc.link].on_process_death == WR_DEATH_OPEN;
+	enum wr_wire_state s =
+	        w->wire != NULL ? wr_wire_state_of(wr_wire_decision(w->wire)) : WR_WIRE_INSPECT;
+	bool open = s == WR_WIRE_INSPECT
+	                    ? w->lc.conf->link[w->lc.link].on_process_death == WR_DEATH_OPEN
+	                    : s == WR_WIRE_OPEN;
+	enum wr_reason why = w->rs == NULL ? WR_R_NO_RULESET : WR_R_WIRE_LEFT;
 
-	if (w->rs != NULL)
+	if (w->rs != NULL && s == WR_WIRE_INSPECT)
 		return false;
 	for (; w->cursor[side] < l->ninspect; w->cursor[side]++) {
 		struct wr_pkt *p = &l->inspect[w->cursor[side]];
 
-		wr_count(&w->lc, WR_R_NO_RULESET, 1);
+		w->held--;
+		wr_count(&w->lc, why, 1);
 		if (open) {
 			wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_MIDSTREAM], p->len);
 			send_to(w, other(side), p->m);
@@ -206,7 +217,7 @@ static void segments(struct wr_worker *w, enum wr_side side)
 {
 	struct wr_lanes *l = &w->lanes[side];
 
-	if (wire_without_rules(w, side))
+	if (wire_decides(w, side))
 		return;
 	while (w->cursor[side] < l->ninspect && (w->bytes_left > 0 || side == WR_SIDE_STORE)) {
 		uint16_t i = w->cursor[side]++;
@@ -368,16 +379,41 @@ static void gauges(struct wr_worker *w, uint64_t t0, uint32_t frames)
 	wr_counter_set(&s->beat_ns, w->lc.now);
 }
 
+/*
+ * A new epoch: frames went past us, so what is held or kept from before is not what the store has.
+ * A connection that speaks again meets its old epoch in segment(); the silent ones are swept here, a
+ * few each turn.
+ */
+static void wire_epoch(struct wr_worker *w)
+{
+	uint64_t epoch = w->wire != NULL ? wr_wire_epoch_of(wr_wire_decision(w->wire))
+	                                 : atomic_load_explicit(&w->next_epoch, memory_order_acquire);
+	uint32_t n = wr_flow_capacity(w->flows);
+
+	if (epoch != w->epoch)
+		w->sweep = 1;
+	w->epoch = epoch;
+	for (uint32_t i = 0; i < SWEEP && w->sweep != 0; i++) {
+		uint32_t ci = w->sweep++;
+
+		if (ci > n)
+			w->sweep = 0;
+		else if (wr_flow_used(w->flows, ci) && w->conn[ci].epoch != epoch) {
+			conn_free(w, ci);
+			wr_count(&w->lc, WR_R_EPOCH_CHANGED, 1);
+		}
+	}
+}
+
 uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 {
-	uint64_t t0 = rte_rdtsc(), epoch;
+	uint64_t t0 = rte_rdtsc();
 	uint32_t frames = 0;
 
 	w->lc.now = now_ns;
 	w->lc.real = real_ns - now_ns;
 	w->rs = atomic_load_explicit(&w->next_rs, memory_order_acquire);
-	epoch = atomic_load_explicit(&w->next_epoch, memory_order_acquire);
-	w->epoch = epoch;
+	wire_epoch(w);
 	w->stage_at = t0;
 	w->bytes_left = w->lc.conf->turn_bytes;
 	w->lc.pools.rx_free = rte_mempool_avail_count(w->lc.pools.rx);
@@ -406,6 +442,9 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 	tx_flush(w, WR_SIDE_STORE);
 	stage(w, WR_STAGE_TX);
 	gauges(w, t0, frames);
+	/* Only a worker that has let go of everything from before may bring inspection back. */
+	if (w->wire != NULL)
+		wr_wire_beat(w->wire, w->slot, now_ns, w->sweep == 0 ? w->epoch : w->epoch - 1);
 	/* Not before the end: until here this turn may have looked at the ruleset it began with. */
 	atomic_store_explicit(&w->seen, w->rs != NULL ? wr_ruleset_generation(w->rs) : 0,
 	                      memory_order_release);

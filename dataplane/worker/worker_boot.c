@@ -49,6 +49,8 @@ struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_
 	w->lc.rng = a->seed | 1;
 	w->port[WR_SIDE_CLIENT] = a->client;
 	w->port[WR_SIDE_STORE] = a->store;
+	w->wire = a->wire;
+	w->slot = a->index;
 	atomic_store(&w->seen, UINT64_MAX);
 	if (!pools_new(w, a->conf))
 		goto fail;
