@@ -11,6 +11,9 @@
 int fake_rulesets, fake_shards, fake_new_error, fake_stage_error;
 struct wr_ruleset *fake_last;
 
+#define FAKE_RULESETS 16
+static struct wr_ruleset *alive[FAKE_RULESETS];
+
 /* --- workers */
 
 struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n)
@@ -138,9 +141,20 @@ int wr_shard_add(struct wr_shard_store *s, int fd, uint64_t bytes, const uint8_t
 	return 0;
 }
 
+/* As the real one: what no ruleset uses goes. */
 void wr_shard_sweep(struct wr_shard_store *s)
 {
-	(void)s;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		bool used = false;
+
+		for (uint32_t k = 0; k < FAKE_RULESETS; k++)
+			used |= alive[k] != NULL && memcmp(alive[k]->meta, s->sha[i], 32) == 0;
+		if (used)
+			memmove(s->sha[n++], s->sha[i], 32);
+	}
+	s->n = n;
 }
 
 int wr_ruleset_new(struct wr_shard_store *s, const uint8_t meta_sha256[32], uint64_t generation,
@@ -156,6 +170,12 @@ int wr_ruleset_new(struct wr_shard_store *s, const uint8_t meta_sha256[32], uint
 	rs = calloc(1, sizeof(*rs));
 	rs->generation = generation;
 	memcpy(rs->meta, meta_sha256, 32);
+	for (uint32_t k = 0; k < FAKE_RULESETS; k++) {
+		if (alive[k] == NULL) {
+			alive[k] = rs;
+			break;
+		}
+	}
 	fake_rulesets++;
 	*out = fake_last = rs;
 	return 0;
@@ -166,6 +186,9 @@ void wr_ruleset_free(struct wr_ruleset *rs)
 	if (rs->open != 0)
 		abort();
 	fake_rulesets--;
+	for (uint32_t k = 0; k < FAKE_RULESETS; k++)
+		if (alive[k] == rs)
+			alive[k] = NULL;
 	free(rs);
 }
 
