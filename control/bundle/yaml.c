@@ -145,6 +145,18 @@ static int event(struct build *b, const yaml_event_t *ev)
 	return 0;
 }
 
+/* libyaml gives its reader's errors (a control character, bad UTF-8) a byte offset and no line. */
+static uint32_t problem_line(const yaml_parser_t *y, const uint8_t *p, size_t n)
+{
+	uint32_t line = 1;
+
+	if (y->error != YAML_READER_ERROR)
+		return (uint32_t)y->problem_mark.line + 1;
+	for (size_t i = 0; i < n && i < y->problem_offset; i++)
+		line += p[i] == '\n';
+	return line;
+}
+
 int wr_yaml_parse(struct wr_arena *a, const char *file, const uint8_t *p, size_t n,
                   struct wr_node **root, struct wr_bundle_errors *e)
 {
@@ -159,8 +171,7 @@ int wr_yaml_parse(struct wr_arena *a, const char *file, const uint8_t *p, size_t
 		yaml_event_t ev;
 
 		if (yaml_parser_parse(&y, &ev) == 0) {
-			wr_bundle_error_add(e, file, (uint32_t)y.problem_mark.line + 1,
-			                    "not valid YAML: %s",
+			wr_bundle_error_add(e, file, problem_line(&y, p, n), "not valid YAML: %s",
 			                    y.problem == NULL ? "unreadable" : y.problem);
 			rc = y.error == YAML_MEMORY_ERROR ? -ENOMEM : -EBADMSG;
 			break;
