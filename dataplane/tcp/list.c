@@ -61,6 +61,29 @@ void seg_pop_early(struct wr_tcp *t, struct wr_half *h)
 	seg_put(t, i);
 }
 
+void seg_cut(struct wr_tcp *t, struct wr_half *h, uint64_t end)
+{
+	uint32_t last = 0, i = h->head;
+
+	for (; i != 0 && seg_at(t, i)->off < end; i = seg_at(t, i)->next)
+		last = i;
+	while (i != 0) {
+		uint32_t next = seg_at(t, i)->next;
+
+		h->nsegs--;
+		seg_put(t, i);
+		i = next;
+	}
+	h->tail = last;
+	if (last == 0) {
+		h->head = 0;
+		return;
+	}
+	seg_at(t, last)->next = 0;
+	if (seg_end(seg_at(t, last)) > end)
+		seg_at(t, last)->len = (uint16_t)(end - seg_at(t, last)->off);
+}
+
 static void link_tail(struct wr_tcp *t, struct wr_half *h, uint32_t i)
 {
 	struct wr_seg *g = seg_at(t, i);

@@ -32,6 +32,8 @@ void seg_append(struct wr_tcp *t, struct wr_half *h, struct wr_pkt *p, uint64_t 
 uint32_t seg_add_early(struct wr_tcp *t, struct wr_half *h, struct wr_pkt *p, uint64_t s,
                        uint64_t e, uint8_t flags);
 bool seg_any_unsent_early(const struct wr_tcp *t, const struct wr_half *h, uint64_t s, uint64_t e);
+/* Shortens the in-order list to what lies below end. */
+void seg_cut(struct wr_tcp *t, struct wr_half *h, uint64_t end);
 void seg_pop_head(struct wr_tcp *t, struct wr_half *h);
 void seg_pop_early(struct wr_tcp *t, struct wr_half *h);
 

@@ -232,6 +232,70 @@ struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t 
 	return s->m;
 }
 
+/* How far the other end has bytes without a gap once it has everything below `end`. */
+static uint64_t run_from(const struct wr_tcp *t, uint32_t i, uint64_t end)
+{
+	for (; i != 0; i = seg_at(t, i)->next) {
+		const struct wr_seg *s = seg_at(t, i);
+
+		if (seg_end(s) <= end)
+			continue;
+		if (s->off > end || !(s->flags & WR_SEG_SENT))
+			break;
+		end = seg_end(s);
+	}
+	return end;
+}
+
+struct rte_mbuf *wr_tcp_send_below(struct wr_tcp *t, struct wr_half *h, uint64_t end, uint64_t gate,
+                                   uint64_t *upto)
+{
+	uint32_t first = h->unsent, f = first;
+	struct wr_seg *s;
+	uint64_t run;
+
+	if (f == 0 || seg_at(t, f)->off >= end)
+		return NULL;
+	while (!((s = seg_at(t, f))->flags & WR_SEG_FRAME)) {
+		f = s->next;
+		WR_ASSERT(f != 0);
+	}
+	run = run_from(t, first, wr_min_u64(seg_end(s), end));
+	if (run > gate)
+		return NULL;
+	for (uint32_t i = first; i != s->next; i = seg_at(t, i)->next)
+		if (seg_at(t, i)->off < end)
+			seg_at(t, i)->flags |= WR_SEG_SENT;
+	s->flags &= (uint8_t)~WR_SEG_FRAME;
+	for (f = s->next; f != 0 && (seg_at(t, f)->flags & WR_SEG_SENT);)
+		f = seg_at(t, f)->next;
+	h->unsent = f;
+	h->sent = run;
+	h->top = wr_max_u64(h->top, run);
+	*upto = seg_end(s);
+	rte_mbuf_refcnt_update(s->m, 1);
+	return s->m;
+}
+
+bool wr_tcp_lacks(const struct wr_tcp *t, const struct wr_half *h, uint64_t end)
+{
+	return h->unsent != 0 && seg_at(t, h->unsent)->off < end;
+}
+
+void wr_tcp_cut(struct wr_tcp *t, struct wr_half *h, uint64_t end)
+{
+	while (h->ohead != 0)
+		seg_pop_early(t, h);
+	seg_cut(t, h, end);
+	h->cursor = h->unsent = 0;
+}
+
+enum wr_reason wr_tcp_fix(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h,
+                          struct wr_pkt *p)
+{
+	return seg_fix(lc, t, h, p, wr_half_off(h, p->seq));
+}
+
 void wr_tcp_ack(struct wr_tcp *t, struct wr_half *h, uint64_t off)
 {
 	if (off <= h->acked)

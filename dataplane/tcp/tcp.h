@@ -104,6 +104,20 @@ void wr_tcp_delivered(struct wr_tcp *t, struct wr_half *h, uint64_t upto);
 struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate);
 /* The other end acknowledged everything below off: kept segments go. */
 void wr_tcp_ack(struct wr_tcp *t, struct wr_half *h, uint64_t off);
+/*
+ * After a block, for what stands before the blocked request, which begins at `end`: the next frame
+ * that was never sent and begins below end, with a reference; *upto: where it ends (the caller
+ * sends the part below end only). NULL: none, or it would close a gap to bytes at or above the
+ * gate. Then wr_tcp_cut() forgets everything from end on.
+ */
+struct rte_mbuf *wr_tcp_send_below(struct wr_tcp *t, struct wr_half *h, uint64_t end, uint64_t gate,
+                                   uint64_t *upto);
+void wr_tcp_cut(struct wr_tcp *t, struct wr_half *h, uint64_t end);
+/* True when bytes below end were never sent. */
+bool wr_tcp_lacks(const struct wr_tcp *t, const struct wr_half *h, uint64_t end);
+/* Makes a repeat of kept bytes equal to them; its payload must lie below what is kept. */
+enum wr_reason wr_tcp_fix(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h,
+                          struct wr_pkt *p);
 /* Drops all that is kept. Returns how many frames had never been sent. */
 uint32_t wr_tcp_clear(struct wr_tcp *t, struct wr_half *h);
 /* Frames that are in the half and were never sent. */

@@ -8,22 +8,75 @@ static void arm(struct wr_worker *w, struct conn *c)
 	conn_arm(w, conn_index(w, c), wr_min_u64(at, w->lc.now + CLOSE_NS));
 }
 
+/* The part of a frame that belongs to the requests before the blocked one, as a frame of its own.
+ */
+static void send_prefix(struct wr_worker *w, struct conn *c, struct rte_mbuf *m, uint64_t upto)
+{
+	struct rte_mbuf *copy = wr_tcp_compact(&w->lc, m);
+	struct wr_pkt p;
+
+	rte_pktmbuf_free(m);
+	wr_fate(&w->lc, WR_FATE_DROPPED, 1);
+	if (copy == NULL)
+		return; /* the client's repeat is cut the same way */
+	wr_fate(&w->lc, WR_FATE_GENERATED, 1);
+	if (wr_pkt_parse(&w->lc, WR_SIDE_CLIENT, copy, &p) != WR_R_NONE) {
+		drop(w, copy);
+		return;
+	}
+	wr_pkt_trim(&p, (uint16_t)(p.len - (upto - c->blocked_at)));
+	send_to(w, WR_SIDE_STORE, p.m);
+}
+
+/*
+ * Requests before the blocked one keep what they need: their last bytes, if those waited in one
+ * frame with the blocked request, and the kept bytes for repeats. False: their bytes cannot be
+ * separated, because later ones are already with the store behind a gap.
+ */
+static bool keep_earlier(struct wr_worker *w, struct conn *c)
+{
+	uint32_t before = wr_tcp_unsent(w->tcp, &c->c2s), sent = 0;
+	uint64_t upto;
+	struct rte_mbuf *m;
+	uint64_t g = wr_min_u64(c->c2s.dlv, wr_http_hold_from(&c->http));
+
+	/* The store may have more of the blocked request, but never all: the gate that held it
+	 * stays. */
+	while ((m = wr_tcp_send_below(w->tcp, &c->c2s, c->blocked_at, g, &upto)) != NULL) {
+		sent++;
+		w->held--;
+		if (upto <= c->blocked_at)
+			send_to(w, WR_SIDE_STORE, m);
+		else
+			send_prefix(w, c, m, upto);
+	}
+	w->held -= before - sent;
+	wr_fate(&w->lc, WR_FATE_DROPPED, before - sent);
+	if (wr_tcp_lacks(w->tcp, &c->c2s, c->blocked_at)) {
+		wr_tcp_clear(w->tcp, &c->c2s);
+		return false;
+	}
+	wr_tcp_cut(w->tcp, &c->c2s, c->blocked_at);
+	return true;
+}
+
 void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why)
 {
-	uint32_t held;
+	const struct wr_http_head *h;
 
 	if (c->phase == PH_BLOCKED)
 		return;
-	/* From here on nothing of the client's reaches the store. */
-	held = wr_tcp_clear(w->tcp, &c->c2s);
-	w->held -= held;
-	wr_fate(&w->lc, WR_FATE_DROPPED, held);
+	/* From here on nothing more of this request reaches the store. */
 	c->phase = PH_BLOCKED;
 	c->pending = 0;
 	c->blocked_obj = oi;
 	c->blocked_req = oi != 0 ? wr_object_at(w->objects, oi)->req : c->req + !c->in_req;
 	c->blocked_reason = (uint16_t)why;
+	h = oi != 0 ? wr_object_at(w->objects, oi)->head : wr_http_req_head(&c->http);
+	c->blocked_at = h != NULL ? h->start : c->c2s.dlv;
 	wr_block_start(&c->block, w->lc.now);
+	if (!keep_earlier(w, c))
+		c->s2c.lost = 1;
 	block_step(w, c);
 }
 
@@ -110,6 +163,8 @@ void block_step(struct wr_worker *w, struct conn *c)
 	if (c->blocked_obj != 0)
 		v.begun |= wr_object_at(w->objects, c->blocked_obj)->early != 0;
 	todo = wr_block_step(&c->block, &v, w->lc.conf);
+	if (c->block.phase != WR_BLOCK_WAIT)
+		wr_tcp_clear(w->tcp, &c->c2s); /* all sent: nothing is held any more */
 	if (todo & WR_HOLD_RST_STORE)
 		emit_rst(w, c, WR_SIDE_STORE, wr_half_seq(&c->c2s, c->c2s.sent));
 	if (todo & WR_HOLD_SEND_ANSWER)
@@ -126,6 +181,47 @@ void block_step(struct wr_worker *w, struct conn *c)
 	arm(w, c);
 }
 
+/*
+ * While earlier requests wait for their answers: acknowledgements go on to the store, and repeats
+ * of bytes below the blocked request. False: the segment is for nobody.
+ */
+static bool wait_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c, int64_t s)
+{
+	int64_t ack = wr_half_off(&c->s2c, p->ack), end = (int64_t)c->blocked_at;
+	bool news = ack > (int64_t)c->s2c.acked;
+
+	if (wr_tcp_check(&c->c2s, p) == WR_R_TCP_OLD_TIMESTAMP)
+		return false;
+	if (ack >= 0)
+		c->s2c.acked = wr_max_u64(c->s2c.acked, wr_min_u64((uint64_t)ack, c->s2c.nxt));
+	if (p->len == 0 && !(p->tcp_flags & WR_TCP_FIN)) {
+		send_to(w, WR_SIDE_STORE, p->m);
+		return true;
+	}
+	if (s >= 0 && s < end && s + p->len <= (int64_t)c->c2s.nxt) {
+		if (s + p->len > end)
+			wr_pkt_trim(p, (uint16_t)(end - s));
+		wr_pkt_set_flags(p, p->tcp_flags & (uint8_t) ~(WR_TCP_FIN | WR_TCP_URG));
+		wr_tcp_fix(&w->lc, w->tcp, &c->c2s, p);
+		send_to(w, WR_SIDE_STORE, p->m);
+		return true;
+	}
+	if (news) {
+		struct wr_pkt_seg seg = {
+			.seq = wr_half_seq(&c->c2s, c->c2s.sent),
+			.ack = p->ack,
+			.window = p->window,
+			.flags = WR_TCP_ACK,
+			.opt = c->c2s.has_ts ? WR_PKT_TSTAMP : 0,
+			.ts_val = p->ts_val,
+			.ts_ecr = p->ts_ecr,
+		};
+
+		emit(w, c, WR_SIDE_STORE, &seg);
+	}
+	return false;
+}
+
 /* The client goes on sending, or acknowledges the answer. */
 void block_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 {
@@ -139,12 +235,7 @@ void block_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 		block_step(w, c);
 		return;
 	}
-	if (c->block.phase == WR_BLOCK_WAIT && p->len == 0 && !fin) {
-		/* The store may still have answers to bring: its acknowledgements go on, bare. */
-		if (ack >= 0)
-			c->s2c.acked =
-			        wr_max_u64(c->s2c.acked, wr_min_u64((uint64_t)ack, c->s2c.nxt));
-		send_to(w, WR_SIDE_STORE, p->m);
+	if (c->block.phase == WR_BLOCK_WAIT && wait_client(w, p, c, s)) {
 		block_step(w, c);
 		return;
 	}

@@ -15,6 +15,16 @@ static void syn_half(struct wr_half *h, const struct wr_pkt *p)
 	h->last_window = p->window;
 }
 
+static void syn_clock(struct conn *c, const struct wr_pkt *p)
+{
+	if (!(p->opt & WR_PKT_TSTAMP))
+		return;
+	if (p->side == WR_SIDE_CLIENT)
+		c->ts_client = p->ts_val;
+	else
+		c->ts_store = p->ts_val;
+}
+
 /* What a SYN may not carry on: data, options that Weir does not follow. */
 static void syn_clean(struct wr_worker *w, struct wr_pkt *p)
 {
@@ -32,6 +42,7 @@ static void syn_first(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	struct wr_half *mine = from_client ? &c->c2s : &c->s2c;
 
 	syn_half(mine, p);
+	syn_clock(c, p);
 	wr_pkt_template_take(from_client ? &c->to_store : &c->to_client, p);
 	c->syn_from_store = !from_client;
 	syn_clean(w, p);
@@ -59,6 +70,7 @@ static void syn_again(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	}
 	if (c->phase == PH_NEW) {
 		syn_half(mine, p);
+		syn_clock(c, p);
 		wr_pkt_template_take(from_client ? &c->to_store : &c->to_client, p);
 		if (peer->has_isn) {
 			c->phase = PH_OPEN;
@@ -242,9 +254,19 @@ static uint64_t gate(const struct wr_worker *w, const struct conn *c)
 	return g;
 }
 
-static bool holding(const struct wr_worker *w, const struct conn *c)
+/*
+ * Must a segment that reaches to `end` wait although it could go on early? While something is held,
+ * and where it would bring bytes of the next request behind a gap in this one: were that one bad,
+ * the segment that fills the gap could not be released to the good one before it.
+ */
+static bool holding(const struct wr_worker *w, const struct conn *c, int64_t end)
 {
-	return c->c2s.unsent != 0 || gate(w, c) < c->c2s.nxt;
+	uint64_t hold = wr_http_hold_from(&c->http);
+
+	if (c->c2s.unsent != 0 || gate(w, c) < c->c2s.nxt)
+		return true;
+	return c->in_req && hold != WR_HTTP_HOLD_NONE && end > (int64_t)hold + 1 &&
+	       !wr_http_req_head(&c->http)->chunked;
 }
 
 void client_advance(struct wr_worker *w, struct conn *c)
@@ -307,7 +329,8 @@ static void client_payload(struct wr_worker *w, struct wr_pkt *p, struct conn *c
 		wr_count(&w->lc, WR_R_TCP_URGENT, 1);
 		wr_pkt_set_flags(p, p->tcp_flags & (uint8_t)~WR_TCP_URG);
 	}
-	switch (wr_tcp_place(&w->lc, w->tcp, &c->c2s, p, holding(w, c), &why)) {
+	switch (wr_tcp_place(&w->lc, w->tcp, &c->c2s, p,
+	                     holding(w, c, wr_half_off(&c->c2s, p->seq) + p->len), &why)) {
 	case WR_PLACE_NEW:
 		w->held++;
 		client_fin(w, c);
@@ -323,7 +346,7 @@ static void client_payload(struct wr_worker *w, struct wr_pkt *p, struct conn *c
 		wr_count(&w->lc, why, 1);
 		if (why == WR_R_OVERLAP_CONFLICT &&
 		    conn_policy(w, c)->on_reason[why] == WR_ON_BLOCK && c->phase == PH_OPEN)
-			block(w, c, c->obj, why);
+			upload_refuse(w, c, why);
 	}
 }
 

@@ -64,6 +64,7 @@ struct conn {
 	struct wr_block block;
 	uint32_t blocked_obj, blocked_req;
 	uint16_t blocked_reason;
+	uint64_t blocked_at; /* stream offset where the blocked request begins */
 	uint64_t since_ns, epoch;
 	uint32_t ts_client, ts_store;               /* latest TSval of each end */
 	struct wr_pkt_template to_store, to_client; /* frames as they go to each side */
@@ -145,6 +146,7 @@ void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 void store_fin(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 /* upload.c */
 bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struct wr_http_out *out);
+void upload_refuse(struct wr_worker *w, struct conn *c, enum wr_reason why);
 void upload_finish(struct wr_worker *w, struct conn *c);
 void upload_verdicts(struct wr_worker *w);
 void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_t committed);

@@ -40,7 +40,7 @@ void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 {
 	struct wr_span span;
 
-	if (c->c2s.nxt == 0 && c->req == 0 && c->phase == PH_OPEN) {
+	if (p->len != 0 && c->c2s.nxt == 0 && c->req == 0 && c->phase == PH_OPEN) {
 		/* RFC 9112 servers wait for a request; whoever greets first speaks something else.
 		 */
 		wr_count(&w->lc, WR_R_NOT_HTTP, 1);

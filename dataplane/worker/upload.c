@@ -202,33 +202,46 @@ static void body_bytes(struct wr_worker *w, struct conn *c, const struct wr_piec
 /* --- events of the request parser ---------------------------------------------------------------
  */
 
+/* Ends the connection's inspection for a reason of its own; the upload, if any, gets its record. */
+static void refuse(struct wr_worker *w, struct conn *c, enum wr_reason why)
+{
+	uint32_t oi = c->obj;
+	struct wr_object *o;
+
+	if (oi == 0 && w->rs != NULL)
+		oi = object_begin(w, c);
+	c->obj = oi;
+	if (oi == 0)
+		return;
+	o = wr_object_at(w->objects, oi);
+	o->reason = (uint16_t)why;
+	wr_object_cause(o, WR_C_FRAMING);
+}
+
+void upload_refuse(struct wr_worker *w, struct conn *c, enum wr_reason why)
+{
+	uint32_t oi;
+
+	refuse(w, c, why);
+	oi = c->obj;
+	upload_finish(w, c);
+	if (oi != 0)
+		wr_object_at(w->objects, oi)->decision.action = WR_A_BLOCK;
+	block(w, c, oi, why);
+}
+
 static bool request_bad(struct wr_worker *w, struct conn *c, enum wr_reason why)
 {
 	enum wr_on on = (enum wr_on)conn_policy(w, c)->on_reason[why];
-	bool observe = conn_service(w, c)->mode == WR_MODE_OBSERVE;
-	uint32_t oi = c->obj;
 
 	wr_count(&w->lc, why, 1);
-	if (oi == 0 && w->rs != NULL)
-		oi = object_begin(w, c);
-	if (oi != 0) {
-		struct wr_object *o = wr_object_at(w->objects, oi);
-
-		o->reason = (uint16_t)why;
-		wr_object_cause(o, WR_C_FRAMING);
-	}
-	c->obj = oi;
-	if (on == WR_ON_PASS || on == WR_ON_INSPECT || observe) {
+	if (on == WR_ON_PASS || on == WR_ON_INSPECT ||
+	    conn_service(w, c)->mode == WR_MODE_OBSERVE) {
+		refuse(w, c, why);
 		conn_pass(w, c, why);
-		return false;
+	} else {
+		upload_refuse(w, c, why);
 	}
-	if (oi != 0) {
-		struct wr_object *o = wr_object_at(w->objects, oi);
-
-		upload_finish(w, c);
-		o->decision.action = o->decision.would = WR_A_BLOCK;
-	}
-	block(w, c, oi, why);
 	return false;
 }
 

@@ -122,6 +122,7 @@ uint64_t host_next(const struct host *h, uint64_t now);
 	X(MARK_SPLIT, "marked bytes over two segments")                                            \
 	X(BOGUS_RST, "RST outside the expected number")                                            \
 	X(BAD_SUM, "segment with a bad checksum")                                                  \
+	X(GAP_RESET, "pipelined behind a gap: both reset")                                         \
 	X(OLD_TS, "segment with an old timestamp")
 enum situation {
 #define X(e, s) SIT_##e,
