@@ -208,6 +208,8 @@ static int run_compile(struct wr_cli *c, int argc, char **argv)
 	struct wr_config *cfg;
 	int rc;
 
+	if (out == NULL)
+		out = wr_cli_opt(c, &argc, argv, "--out");
 	if (out == NULL || argc > 1)
 		return wr_cli_usage_of(c, "config", "compile");
 	cfg = load(c, files, n, &rc);

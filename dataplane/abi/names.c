@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "abi/reason.h"
+#include "abi/stats.h"
 #include "abi/verdict.h"
 #include "base/base.h"
 
@@ -73,4 +74,33 @@ const char *wr_cause_policy(enum wr_cause c)
 const char *wr_cause_help(enum wr_cause c)
 {
 	return (unsigned)c < WR_C_COUNT ? causes[c].help : "?";
+}
+
+const char *wr_framing_name(enum wr_framing f)
+{
+	static const char *const name[WR_FRAMING_COUNT] = {
+		[WR_FRAMING_NONE] = "none",
+		[WR_FRAMING_LENGTH] = "content-length",
+		[WR_FRAMING_CHUNKED] = "chunked",
+		[WR_FRAMING_AWS_SIGNED] = "aws-signed",
+		[WR_FRAMING_AWS_SIGNED_TRAILER] = "aws-signed-trailer",
+		[WR_FRAMING_AWS_UNSIGNED_TRAILER] = "aws-unsigned-trailer",
+		[WR_FRAMING_AWS_SIGV4A] = "aws-sigv4a",
+		[WR_FRAMING_MULTIPART] = "multipart",
+		[WR_FRAMING_RELATED] = "multipart-related",
+	};
+	return (unsigned)f < WR_FRAMING_COUNT ? name[f] : "?";
+}
+
+const char *wr_stage_name(enum wr_stage s)
+{
+	static const char *const name[WR_STAGE_COUNT] = {
+		[WR_STAGE_RX] = "rx",           [WR_STAGE_PKT] = "pkt",
+		[WR_STAGE_FLOW] = "flow",       [WR_STAGE_TCP] = "tcp",
+		[WR_STAGE_HTTP] = "http",       [WR_STAGE_BODY] = "body",
+		[WR_STAGE_SCAN] = "scan",       [WR_STAGE_DIGEST] = "digest",
+		[WR_STAGE_VERDICT] = "verdict", [WR_STAGE_HOLD] = "hold",
+		[WR_STAGE_TX] = "tx",
+	};
+	return (unsigned)s < WR_STAGE_COUNT ? name[s] : "?";
 }

@@ -59,6 +59,10 @@ enum wr_framing {
 
 enum wr_coverage { WR_COV_RECEIVED, WR_COV_HASHED, WR_COV_PATTERN, WR_COV_DECODED, WR_COV_COUNT };
 
+/* Labels as in records and metrics. */
+const char *wr_framing_name(enum wr_framing f);
+const char *wr_stage_name(enum wr_stage s);
+
 #define WR_HIST_BUCKETS 24u /* delay: 2^i microseconds, i = 0..22, then +Inf */
 #define WR_LANES_MAX    16u
 
