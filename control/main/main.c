@@ -121,7 +121,6 @@ static void pin(const char *cpus)
 
 static int fail(const char *why)
 {
-	wr_log(WR_LOG_FATAL, "start", "error=\"%s\"", why);
 	fprintf(stderr, "weir-control: %s\n", why);
 	return 2;
 }
