@@ -187,6 +187,16 @@ static enum run ready(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 	return choose_deflate(d, l) ? RUN_IDLE : wr_body_lose(lc, b, l, out, WR_R_CODING_BAD);
 }
 
+static enum wr_reason failure(const struct layer *l, enum step s)
+{
+	if (s == STEP_MEMORY)
+		return WR_R_DECODER_BUDGET;
+	/* What follows a complete stream and does not even begin another one. */
+	if (l->nquad == 1 && l->state == C_HEADER && l->coding != WR_CODING_DEFLATE)
+		return WR_R_CODING_TRAILING;
+	return WR_R_CODING_BAD;
+}
+
 static bool over_budget(const struct wr_body *b)
 {
 	const struct wr_body_conf *c = &b->pool->conf;
@@ -209,6 +219,8 @@ enum run wr_coding_run(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 		layer_take(l, (uint64_t)(l->in.end - l->in.p));
 		return RUN_IDLE;
 	}
+	if (l->doom != 0)
+		return wr_body_lose(lc, b, l, out, (enum wr_reason)l->doom);
 	if (b->pool->budget <= 0)
 		return RUN_PAUSE;
 	if (over_budget(b))
@@ -222,15 +234,13 @@ enum run wr_coding_run(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 	s = d->lib == LIB_ZLIB     ? step_zlib(d, l, &made)
 	    : d->lib == LIB_BROTLI ? step_brotli(d, l, &made)
 	                           : step_zstd(d, l, &made);
-	if (s == STEP_BAD || s == STEP_MEMORY)
-		return wr_body_lose(lc, b, l, out,
-		                    s == STEP_MEMORY ? WR_R_DECODER_BUDGET
-		                    : l->nquad == 1 && l->state == C_HEADER &&
-		                                    l->coding != WR_CODING_DEFLATE
-		                            ? WR_R_CODING_TRAILING
-		                            : WR_R_CODING_BAD);
+	if (s == STEP_BAD || s == STEP_MEMORY) {
+		l->doom = (uint16_t)failure(l, s);
+		if (made == 0)
+			return wr_body_lose(lc, b, l, out, (enum wr_reason)l->doom);
+	}
 	/* A full buffer may hide more output that needs no more input. */
-	l->owed = made == OUT_BYTES && s == STEP_OK;
+	l->owed = l->doom != 0 || (made == OUT_BYTES && s == STEP_OK);
 	if (made > 0 || s == STEP_END)
 		l->state = s == STEP_END ? C_ENDED : C_STREAM;
 	b->decoded += made;
@@ -243,7 +253,7 @@ enum run wr_coding_run(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 enum run wr_coding_finish(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
                           struct wr_body_out *out)
 {
-	if (l->dead || l->state == C_ENDED)
+	if (l->dead || l->state == C_ENDED || layer_orphaned(b, l))
 		return RUN_DONE;
 	return wr_body_lose(lc, b, l, out, WR_R_CODING_BAD);
 }

@@ -127,7 +127,7 @@ enum run wr_cte_finish(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 {
 	bool whole;
 
-	if (l->dead)
+	if (l->dead || layer_orphaned(b, l))
 		return RUN_DONE;
 	whole = l->kind == L_BASE64 ? l->nquad == 0 || l->nquad == (PADDED | 4u)
 	                            : l->nquad == Q_PLAIN;

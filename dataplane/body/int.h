@@ -45,6 +45,7 @@ struct layer {
 	uint8_t owed;    /* has something to say without input */
 	uint8_t fin;     /* how far finish has come */
 	uint8_t dead;    /* decodes no more */
+	uint16_t doom;   /* reason: it will be dead once what it made has been given */
 	uint32_t quad, nquad; /* base64, quoted-printable: bits and how many characters */
 	struct aws_state aws;
 };
@@ -105,6 +106,15 @@ static inline void layer_take(struct layer *l, uint64_t n)
 	l->in.p += n;
 	if (!l->derived)
 		l->in.off += n;
+}
+
+/* A layer above l gave up: what l misses is not the client's doing, and was said. */
+static inline bool layer_orphaned(const struct wr_body *b, const struct layer *l)
+{
+	for (const struct layer *up = b->layer; up < l; up++)
+		if (up->dead)
+			return true;
+	return false;
 }
 
 /* Counts why; true when policy only observes it: then a NOTE is owed and the reading goes on. */

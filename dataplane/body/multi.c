@@ -359,10 +359,8 @@ enum run wr_multi_finish(struct wr_lcore *lc, struct wr_body *b, struct layer *l
                          struct wr_body_out *out)
 {
 	struct multi *u = multi_of(b, l);
-	bool cut = false; /* a layer above gave up: the end is not the client's doing */
+	bool cut = layer_orphaned(b, l);
 
-	for (struct layer *up = b->layer; up < l; up++)
-		cut |= up->dead;
 	if (u->closed != 2) {
 		bool good = u->closed && (l->state == M_CLOSE || l->state == M_EPILOGUE);
 

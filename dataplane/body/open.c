@@ -171,7 +171,7 @@ static enum wr_reason open_layers(struct wr_lcore *lc, struct wr_body *b)
 	struct wr_str boundary, type = b->head->content_type;
 	bool multipart = wr_str_starts(type, WR_STR("multipart/")), decodes;
 	struct layer *raw;
-	uint32_t codings;
+	uint32_t codings, framing;
 	enum wr_reason why;
 
 	wr_body_push(b, L_SOURCE);
@@ -192,9 +192,9 @@ static enum wr_reason open_layers(struct wr_lcore *lc, struct wr_body *b)
 			wr_count(lc, WR_R_DECODER_BUDGET, 1);
 			return WR_R_DECODER_BUDGET;
 		}
-		b->framing |= 1u << (wr_str_starts(type, WR_STR("multipart/form-data"))
-		                             ? WR_FRAMING_MULTIPART
-		                             : WR_FRAMING_RELATED);
+		framing = wr_str_starts(type, WR_STR("multipart/form-data")) ? WR_FRAMING_MULTIPART
+		                                                             : WR_FRAMING_RELATED;
+		b->framing |= (uint16_t)(1u << framing);
 	}
 	b->whole = !multipart || codings > 0;
 	if (!b->whole)

@@ -259,4 +259,42 @@ __attribute__((unused)) static void body_run(struct body_run *r, const void *dat
 	wr_http_req_close(&r->h);
 }
 
+static uint64_t run_mix(uint64_t h, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ b[i]) * 0x100000001b3ull;
+	return (h ^ n) * 0x100000001b3ull;
+}
+
+/* What must not depend on how the bytes were cut. */
+__attribute__((unused)) static uint64_t body_run_signature(const struct body_run *r)
+{
+	uint64_t h = run_mix(0xcbf29ce484222325ull, &r->reason, sizeof(r->reason));
+	int derived = r->nobjects > 0 && r->object[0].kind == WR_BODY_WHOLE;
+
+	/* What was already given when it was refused does depend on it. */
+	if (r->reason != WR_R_NONE)
+		return h;
+	h = run_mix(h, &r->note, sizeof(r->note));
+	h = run_mix(h, &r->requests, sizeof(r->requests));
+	h = run_mix(h, &r->nobjects, sizeof(r->nobjects));
+	for (uint32_t i = 0; i < r->nobjects; i++) {
+		const struct run_object *o = &r->object[i];
+
+		h = run_mix(h, &o->kind, 6); /* kind .. lost */
+		h = run_mix(h, o->name, strlen(o->name));
+		h = run_mix(h, o->filename, strlen(o->filename));
+		h = run_mix(h, o->type, strlen(o->type));
+		h = run_mix(h, o->view[0].p, o->view[0].n);
+		/* A decoder that finds an error may have held output back. */
+		if (r->note == WR_R_NONE)
+			h = run_mix(h, o->view[1].p, o->view[1].n);
+		if (!derived)
+			h = run_mix(h, &o->hold, sizeof(o->hold));
+	}
+	return h;
+}
+
 #endif

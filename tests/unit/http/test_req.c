@@ -241,17 +241,17 @@ static void limits(struct http_run *r)
 	static char big[80000];
 	size_t n = 0;
 
-	n += (size_t)sprintf(big, POST);
+	n += (size_t)snprintf(big, sizeof(big), POST);
 	for (int i = 0; i < 99; i++)
-		n += (size_t)sprintf(big + n, "X: y\r\n");
-	sprintf(big + n, "\r\n");
+		n += (size_t)snprintf(big + n, sizeof(big) - n, "X: y\r\n");
+	snprintf(big + n, sizeof(big) - n, "\r\n");
 	http_feed(r, big, n + 2, 0, WR_PROXY_OFF);
 	OK(strcmp(r->log, "HE") == 0, "100 header lines: %s", r->log);
-	sprintf(big + n, "X: y\r\n\r\n");
+	snprintf(big + n, sizeof(big) - n, "X: y\r\n\r\n");
 	http_feed(r, big, n + 8, 0, WR_PROXY_OFF);
 	IS(r->reason, WR_R_HEADER_LIMIT, "101 header lines");
 	for (int over = 0; over < 2; over++) {
-		n = (size_t)sprintf(big, POST "X: ");
+		n = (size_t)snprintf(big, sizeof(big), POST "X: ");
 		memset(big + n, 'a', 65536 - n - 4 + (size_t)over);
 		memcpy(big + 65536 - 4 + over, "\r\n\r\n", 4);
 		for (size_t cut = 0; cut < 2000; cut += 999) {
