@@ -200,7 +200,7 @@ static void build_memory(struct build *b, const struct wr_node *m)
 {
 	struct wr_conf *c = b->dp;
 
-	c->no_huge = truth(m, "no_huge");
+	c->no_huge = !truth(m, "hugepages");
 	c->in_memory = truth(m, "in_memory");
 	c->mbufs = (uint32_t)number(m, "mbufs", "memory.mbufs");
 	c->connections = (uint32_t)number(m, "connections", "memory.connections");
@@ -218,8 +218,8 @@ static void build_memory(struct build *b, const struct wr_node *m)
 		wr_config_say(b->rep, wr_node_get(m, "event_ring"),
 		              "event_ring must be a power of two");
 	if (c->no_huge && (b->pci || b->af_xdp))
-		wr_config_say(b->rep, wr_node_get(m, "no_huge"),
-		              "no_huge: true works with net_af_packet only; reserve hugepages "
+		wr_config_say(b->rep, wr_node_get(m, "hugepages"),
+		              "hugepages: false works with net_af_packet only; reserve hugepages "
 		              "(scripts/setup) for PCI devices and net_af_xdp");
 }
 

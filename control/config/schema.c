@@ -54,7 +54,7 @@ const struct wr_row wr_rows[] = {
 	{ "cores.shared_cores", WR_T_BOOL, OPT 0, 0, NULL, "false", DP, "true: several threads may share a core; only for labs, refused with a PCI device" },
 
 	{ "memory", WR_T_MAP, OPT 0, 0, NULL, NULL, DP, "sizes of pools and budgets; all of it is taken at start" },
-	{ "memory.no_huge", WR_T_BOOL, OPT 0, 0, NULL, "false", DP, "true: ordinary pages instead of hugepages; refused with a PCI device and with net_af_xdp" },
+	{ "memory.hugepages", WR_T_BOOL, OPT 0, 0, NULL, "true", DP, "false: ordinary pages; refused with a PCI device and with net_af_xdp" },
 	{ "memory.in_memory", WR_T_BOOL, OPT 0, 0, NULL, "true", DP, "true: leave no files in hugetlbfs behind" },
 	{ "memory.mbufs", WR_T_INT, OPT 1024, 1ull << 24, NULL, "262144", DP, "receive buffers of each link" },
 	{ "memory.connections", WR_T_INT, OPT 64, 1ull << 26, NULL, "1000000", DP, "connections followed at once, all workers together" },

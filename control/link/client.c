@@ -151,7 +151,8 @@ int wr_link_request(struct wr_link *l, const struct wr_msg *m, int fd, struct wr
 	/* Every body begins with its seq. */
 	memcpy(&want_seq, m->body, sizeof(want_seq));
 	memcpy(&seq, answer->body, sizeof(seq));
-	if (rc == 0 && seq != want_seq)
+	/* 0: a refusal before the request was read, such as `another weir-control is connected`. */
+	if (rc == 0 && seq != want_seq && (seq != 0 || answer->type != WR_MSG_RESULT))
 		rc = -EPROTO;
 	if (rc != 0) {
 		close_all(got, n);
