@@ -143,16 +143,16 @@ void wr_minisign_id(const uint8_t id[8], char out[17]);
 /* --- trust ---------------------------------------------------------------------------------------
  */
 
-struct wr_trust_key {
+struct wr_ship_key {
 	struct wr_public_key key;
 	char name[64];          /* for messages: the file's name */
 	const char *const *may; /* globs over "rule:ID", "list:ID"; lent */
 	uint32_t nmay;
 };
 
-struct wr_trust { /* what local configuration says about bundles of one name */
+struct wr_ship_trust { /* what local configuration says about bundles of one name */
 	char bundle[WR_BUNDLE_NAME_MAX + 1];
-	struct wr_trust_key key[WR_SHIP_KEYS_MAX];
+	struct wr_ship_key key[WR_SHIP_KEYS_MAX];
 	uint32_t nkeys, threshold;
 	bool allow_unsigned; /* a lab */
 };
@@ -170,7 +170,7 @@ struct wr_verified {
  * trust.
  */
 WR_MUST_USE int wr_ship_verify(int dirfd,
-                               const struct wr_trust *(*find)(void *ctx, const char *name),
+                               const struct wr_ship_trust *(*find)(void *ctx, const char *name),
                                void *ctx, struct wr_verified *v, struct wr_bundle **out,
                                struct wr_bundle_errors *e, struct wr_refusal *r);
 

@@ -13,9 +13,9 @@
 
 struct check {
 	int dirfd;
-	const struct wr_trust *(*find)(void *ctx, const char *name);
+	const struct wr_ship_trust *(*find)(void *ctx, const char *name);
 	void *ctx;
-	const struct wr_trust *trust;
+	const struct wr_ship_trust *trust;
 	struct wr_verified *v;
 	struct wr_refusal *r;
 	uint8_t *sums;
@@ -46,7 +46,7 @@ static bool read_comment(const char *comment, char name[WR_BUNDLE_NAME_MAX + 1],
 static int verify_signature(struct check *c, const char *path, const struct wr_signature *s)
 {
 	char name[WR_BUNDLE_NAME_MAX + 1], id[17];
-	const struct wr_trust *t;
+	const struct wr_ship_trust *t;
 	uint64_t version;
 
 	wr_minisign_id(s->id, id);
@@ -112,7 +112,7 @@ static uint32_t shippers(const struct check *c, const char *item)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < c->trust->nkeys; i++) {
-		const struct wr_trust_key *k = &c->trust->key[i];
+		const struct wr_ship_key *k = &c->trust->key[i];
 		bool may = false;
 
 		for (uint32_t m = 0; m < k->nmay && !may; m++)
@@ -213,7 +213,7 @@ static int load(struct check *c, struct wr_bundle **out, struct wr_bundle_errors
 	return wr_refuse(c->r, WR_REFUSE_BAD_BUNDLE, "the bundle does not load: %s", strerror(-rc));
 }
 
-int wr_ship_verify(int dirfd, const struct wr_trust *(*find)(void *ctx, const char *name),
+int wr_ship_verify(int dirfd, const struct wr_ship_trust *(*find)(void *ctx, const char *name),
                    void *ctx, struct wr_verified *v, struct wr_bundle **out,
                    struct wr_bundle_errors *e, struct wr_refusal *r)
 {

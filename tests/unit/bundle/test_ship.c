@@ -15,7 +15,7 @@
 #include "tap.h"
 
 static struct wr_refusal ref;
-static struct wr_trust trust;
+static struct wr_ship_trust trust;
 static char pub[2][256], sec[2][512];
 
 static const char manifest[] =
@@ -58,7 +58,7 @@ static void sign(unsigned key, const char *comment, const char *name)
 	folder_put(name, text);
 }
 
-static const struct wr_trust *find(void *ctx, const char *name)
+static const struct wr_ship_trust *find(void *ctx, const char *name)
 {
 	(void)ctx;
 	if (name == NULL)
@@ -95,7 +95,7 @@ static const char *const may_lists[] = { "list:industry-*" };
 
 static void keys(void)
 {
-	trust = (struct wr_trust){ .bundle = "core", .nkeys = 2, .threshold = 1 };
+	trust = (struct wr_ship_trust){ .bundle = "core", .nkeys = 2, .threshold = 1 };
 	for (int i = 0; i < 2; i++) {
 		IS(wr_minisign_keygen(NULL, pub[i], sizeof(pub[i]), sec[i], sizeof(sec[i])), 0,
 		   "keygen");
