@@ -25,6 +25,7 @@ static uint32_t seg_new(struct wr_tcp *t, struct wr_pkt *p, uint64_t off, uint64
 	g->data = (uint16_t)(p->payload + (off - s));
 	g->len = (uint16_t)(end - off);
 	g->flags = 0;
+	g->over = 0;
 	rte_mbuf_refcnt_update(p->m, 1);
 	t->kept_bytes += charge(p->m);
 	return i;
@@ -132,6 +133,7 @@ void seg_append(struct wr_tcp *t, struct wr_half *h, struct wr_pkt *p, uint64_t 
 	}
 	WR_ASSERT(last != 0); /* the byte at nxt was in no list, so p brought it */
 	seg_at(t, last)->flags |= WR_SEG_FRAME;
+	seg_at(t, last)->over = (uint16_t)(e - seg_end(seg_at(t, last)));
 	if (p->tcp_flags & WR_TCP_FIN)
 		seg_at(t, last)->flags |= WR_SEG_FIN;
 	/* A run of early segments that were already sent may stand behind: unsent is still right,
@@ -194,8 +196,10 @@ uint32_t seg_add_early(struct wr_tcp *t, struct wr_half *h, struct wr_pkt *p, ui
 		pos = wr_max_u64(end, seg_end(seg_at(t, next)));
 		prev = next;
 	}
-	if (last != 0)
+	if (last != 0) {
 		seg_at(t, last)->flags |= flags;
+		seg_at(t, last)->over = (uint16_t)(e - seg_end(seg_at(t, last)));
+	}
 	return added;
 }
 

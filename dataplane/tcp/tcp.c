@@ -106,6 +106,8 @@ static enum wr_place place_early(struct wr_lcore *lc, struct wr_tcp *t, struct w
 		*why = WR_R_TCP_OOO_LIMIT;
 		return WR_PLACE_DROP;
 	}
+	/* It would carry bytes that wait in another frame: then it waits with them. */
+	holding = holding || seg_any_unsent_early(t, h, s, e);
 	*why = seg_fix(lc, t, h, p, (int64_t)s);
 	added = seg_add_early(t, h, p, s, e, holding ? WR_SEG_FRAME : WR_SEG_SENT);
 	if (p->tcp_flags & WR_TCP_FIN)
@@ -118,10 +120,6 @@ static enum wr_place place_early(struct wr_lcore *lc, struct wr_tcp *t, struct w
 		}
 		rte_mbuf_refcnt_update(p->m, -1); /* the list's references carry it on */
 		return WR_PLACE_QUEUED;
-	}
-	if (added == 0 && seg_any_unsent_early(t, h, s, e)) {
-		*why = WR_R_HELD_REPEAT;
-		return WR_PLACE_ABSORB;
 	}
 	h->top = wr_max_u64(h->top, e);
 	if (*why == WR_R_NONE)
@@ -204,32 +202,16 @@ void wr_tcp_delivered(struct wr_tcp *t, struct wr_half *h, uint64_t upto)
 		h->cursor = seg_at(t, h->cursor)->next;
 }
 
-struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate)
+/* The segment that carries the frame of the unsent segment u. */
+static uint32_t frame_of(const struct wr_tcp *t, uint32_t u)
 {
-	uint32_t first = h->unsent, f = first, n;
-	struct wr_seg *s;
-	uint64_t end;
+	const struct rte_mbuf *m = seg_at(t, u)->m;
 
-	if (first == 0)
-		return NULL;
-	while (!((s = seg_at(t, f))->flags & WR_SEG_FRAME)) {
-		f = s->next;
-		WR_ASSERT(f != 0);
-	}
-	/* What the store would have without a gap once this frame arrives. */
-	end = seg_end(s);
-	for (n = s->next; n != 0 && (seg_at(t, n)->flags & WR_SEG_SENT); n = seg_at(t, n)->next)
-		end = seg_end(seg_at(t, n));
-	if (end > gate)
-		return NULL;
-	for (uint32_t i = first; i != s->next; i = seg_at(t, i)->next)
-		seg_at(t, i)->flags |= WR_SEG_SENT;
-	s->flags &= (uint8_t)~WR_SEG_FRAME;
-	h->unsent = n;
-	h->sent = end;
-	h->top = wr_max_u64(h->top, end);
-	rte_mbuf_refcnt_update(s->m, 1);
-	return s->m;
+	for (uint32_t i = u; i != 0; i = seg_at(t, i)->next)
+		if (seg_at(t, i)->m == m && (seg_at(t, i)->flags & WR_SEG_FRAME))
+			return i;
+	WR_ASSERT(!"an unsent segment has its frame behind it");
+	return 0;
 }
 
 /* How far the other end has bytes without a gap once it has everything below `end`. */
@@ -247,32 +229,64 @@ static uint64_t run_from(const struct wr_tcp *t, uint32_t i, uint64_t end)
 	return end;
 }
 
+/* The frame of f went out up to `end`: what lies below is sent, frames that it covers need not go.
+ */
+static void mark_sent(struct wr_tcp *t, struct wr_half *h, uint32_t f, uint64_t end)
+{
+	uint32_t i;
+
+	seg_at(t, f)->flags = (uint8_t)((seg_at(t, f)->flags & ~WR_SEG_FRAME) | WR_SEG_SENT);
+	for (i = h->unsent; i != 0 && seg_end(seg_at(t, i)) <= end; i = seg_at(t, i)->next) {
+		if (seg_at(t, i)->flags & WR_SEG_FRAME)
+			t->covered++;
+		seg_at(t, i)->flags =
+		        (uint8_t)((seg_at(t, i)->flags & ~WR_SEG_FRAME) | WR_SEG_SENT);
+	}
+	for (i = h->unsent; i != 0 && (seg_at(t, i)->flags & WR_SEG_SENT);)
+		i = seg_at(t, i)->next;
+	h->unsent = i;
+}
+
+struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate)
+{
+	struct wr_seg *s;
+	uint64_t end, run;
+	uint32_t f;
+
+	if (h->unsent == 0)
+		return NULL;
+	f = frame_of(t, h->unsent);
+	s = seg_at(t, f);
+	/* What the store would have without a gap once this frame arrives. */
+	end = seg_end(s) + s->over;
+	run = run_from(t, h->unsent, end);
+	if (run > gate)
+		return NULL;
+	mark_sent(t, h, f, end);
+	h->sent = run;
+	h->top = wr_max_u64(h->top, run);
+	rte_mbuf_refcnt_update(s->m, 1);
+	return s->m;
+}
+
 struct rte_mbuf *wr_tcp_send_below(struct wr_tcp *t, struct wr_half *h, uint64_t end, uint64_t gate,
                                    uint64_t *upto)
 {
-	uint32_t first = h->unsent, f = first;
 	struct wr_seg *s;
 	uint64_t run;
+	uint32_t f;
 
-	if (f == 0 || seg_at(t, f)->off >= end)
+	if (h->unsent == 0 || seg_at(t, h->unsent)->off >= end)
 		return NULL;
-	while (!((s = seg_at(t, f))->flags & WR_SEG_FRAME)) {
-		f = s->next;
-		WR_ASSERT(f != 0);
-	}
-	run = run_from(t, first, wr_min_u64(seg_end(s), end));
+	f = frame_of(t, h->unsent);
+	s = seg_at(t, f);
+	*upto = seg_end(s) + s->over;
+	run = run_from(t, h->unsent, wr_min_u64(*upto, end));
 	if (run > gate)
 		return NULL;
-	for (uint32_t i = first; i != s->next; i = seg_at(t, i)->next)
-		if (seg_at(t, i)->off < end)
-			seg_at(t, i)->flags |= WR_SEG_SENT;
-	s->flags &= (uint8_t)~WR_SEG_FRAME;
-	for (f = s->next; f != 0 && (seg_at(t, f)->flags & WR_SEG_SENT);)
-		f = seg_at(t, f)->next;
-	h->unsent = f;
+	mark_sent(t, h, f, wr_min_u64(*upto, end));
 	h->sent = run;
 	h->top = wr_max_u64(h->top, run);
-	*upto = seg_end(s);
 	rte_mbuf_refcnt_update(s->m, 1);
 	return s->m;
 }

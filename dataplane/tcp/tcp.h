@@ -43,7 +43,8 @@ struct wr_seg {
 	struct rte_mbuf *m; /* one reference */
 	uint32_t next;
 	uint16_t data, len; /* offset in m's data, bytes */
-	uint8_t flags, pad[7];
+	uint16_t over;      /* with FRAME: bytes of the frame behind this segment, kept as others */
+	uint8_t flags, pad[5];
 };
 
 struct wr_half { /* what one end has sent */
@@ -62,6 +63,7 @@ struct wr_half { /* what one end has sent */
 struct wr_tcp { /* one per worker */
 	struct wr_pool *segs;
 	uint64_t kept_bytes, kept_max;
+	uint32_t covered; /* frames that need not go any more: another one carried their bytes */
 };
 
 enum wr_place {

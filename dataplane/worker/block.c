@@ -35,7 +35,7 @@ static void send_prefix(struct wr_worker *w, struct conn *c, struct rte_mbuf *m,
  */
 static bool keep_earlier(struct wr_worker *w, struct conn *c)
 {
-	uint32_t before = wr_tcp_unsent(w->tcp, &c->c2s), sent = 0;
+	uint32_t before = wr_tcp_unsent(w->tcp, &c->c2s), sent = 0, covered;
 	uint64_t upto;
 	struct rte_mbuf *m;
 	uint64_t g = wr_min_u64(c->c2s.dlv, wr_http_hold_from(&c->http));
@@ -50,8 +50,10 @@ static bool keep_earlier(struct wr_worker *w, struct conn *c)
 		else
 			send_prefix(w, c, m, upto);
 	}
-	w->held -= before - sent;
-	wr_fate(&w->lc, WR_FATE_DROPPED, before - sent);
+	covered = w->tcp->covered;
+	settle_covered(w);
+	w->held -= before - sent - covered;
+	wr_fate(&w->lc, WR_FATE_DROPPED, before - sent - covered);
 	if (wr_tcp_lacks(w->tcp, &c->c2s, c->blocked_at)) {
 		wr_tcp_clear(w->tcp, &c->c2s);
 		return false;

@@ -233,6 +233,7 @@ void conn_pass(struct wr_worker *w, struct conn *c, enum wr_reason why)
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_FRAMING], m->pkt_len);
 		send_to(w, WR_SIDE_STORE, m);
 	}
+	settle_covered(w);
 	held = wr_tcp_clear(w->tcp, &c->c2s); /* early ones: the client repeats them */
 	w->held -= held;
 	wr_fate(&w->lc, WR_FATE_DROPPED, held);
@@ -281,6 +282,7 @@ void client_advance(struct wr_worker *w, struct conn *c)
 		w->held--;
 		send_to(w, WR_SIDE_STORE, m);
 	}
+	settle_covered(w);
 	if (c->c2s.dlv < c->c2s.nxt && !c->pending)
 		backlog_add(w, conn_index(w, c));
 }

@@ -89,7 +89,8 @@ struct wr_worker {
 	_Atomic uint32_t draining;
 	uint64_t epoch;
 	struct wr_wire_shared *wire;
-	uint32_t slot, sweep; /* beat in wire; next connection to look at after a new epoch, 0 = done */
+	uint32_t slot,
+	        sweep; /* beat in wire; next connection to look at after a new epoch, 0 = done */
 	struct wr_scan_job job[JOBS];
 	uint32_t job_obj[JOBS];
 	uint32_t njobs;
@@ -166,6 +167,7 @@ bool record_room(const struct wr_worker *w);
 /* emit.c */
 void send_to(struct wr_worker *w, enum wr_side side, struct rte_mbuf *m);
 void drop(struct wr_worker *w, struct rte_mbuf *m);
+void settle_covered(struct wr_worker *w);
 void absorb(struct wr_worker *w, struct rte_mbuf *m);
 void tx_flush(struct wr_worker *w, enum wr_side side);
 void emit(struct wr_worker *w, struct conn *c, enum wr_side to, const struct wr_pkt_seg *seg);

@@ -43,6 +43,14 @@ void absorb(struct wr_worker *w, struct rte_mbuf *m)
 	wr_fate(&w->lc, WR_FATE_ABSORBED, 1);
 }
 
+/* Frames whose bytes went out in another frame are done with. */
+void settle_covered(struct wr_worker *w)
+{
+	w->held -= w->tcp->covered;
+	wr_fate(&w->lc, WR_FATE_ABSORBED, w->tcp->covered);
+	w->tcp->covered = 0;
+}
+
 void emit(struct wr_worker *w, struct conn *c, enum wr_side to, const struct wr_pkt_seg *seg)
 {
 	const struct wr_pkt_template *t = to == WR_SIDE_CLIENT ? &c->to_client : &c->to_store;

@@ -121,9 +121,9 @@ static void stage(struct wr_worker *w, enum wr_stage s)
 }
 
 /*
- * No ruleset, or the wire is open or closed and these frames were on their way to us: they share the
- * fate of those that the kernel handles. To judge them as midstream would end connections that the
- * policy wants to live.
+ * No ruleset, or the wire is open or closed and these frames were on their way to us: they share
+ * the fate of those that the kernel handles. To judge them as midstream would end connections that
+ * the policy wants to live.
  */
 static bool wire_decides(struct wr_worker *w, enum wr_side side)
 {
@@ -381,13 +381,14 @@ static void gauges(struct wr_worker *w, uint64_t t0, uint32_t frames)
 
 /*
  * A new epoch: frames went past us, so what is held or kept from before is not what the store has.
- * A connection that speaks again meets its old epoch in segment(); the silent ones are swept here, a
- * few each turn.
+ * A connection that speaks again meets its old epoch in segment(); the silent ones are swept here,
+ * a few each turn.
  */
 static void wire_epoch(struct wr_worker *w)
 {
-	uint64_t epoch = w->wire != NULL ? wr_wire_epoch_of(wr_wire_decision(w->wire))
-	                                 : atomic_load_explicit(&w->next_epoch, memory_order_acquire);
+	uint64_t epoch = w->wire != NULL
+	                         ? wr_wire_epoch_of(wr_wire_decision(w->wire))
+	                         : atomic_load_explicit(&w->next_epoch, memory_order_acquire);
 	uint32_t n = wr_flow_capacity(w->flows);
 
 	if (epoch != w->epoch)

@@ -3,6 +3,7 @@
  * peer - the two hosts: a client that uploads (honestly or not) and a store that commits bodies.
  * Small, simple TCP by its own hand: what it shares with the product is RFC 9293, no code.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "sim/rig.h"
@@ -195,7 +196,6 @@ static void place(struct sim *s, struct host *h, uint32_t off, const struct seg 
 {
 	bool replace = h->policy == LAST_WINS;
 
-	(void)s;
 	if (h->policy == LINUX_LIKE) {
 		/* A later segment that starts before a queued one replaces it. */
 		uint32_t first = off;
@@ -209,6 +209,8 @@ static void place(struct sim *s, struct host *h, uint32_t off, const struct seg 
 
 		if (at < h->rcv || at >= STREAM_MAX || (h->have[at] && !replace))
 			continue;
+		if (s->verbose && h->have[at] && h->in[at] != g->data[i])
+			printf("  CONFLICT at the host: offset %u, seg %u+%u\n", at, off, g->len);
 		h->in[at] = g->data[i];
 		h->have[at] = 1;
 		if (at >= h->in_top)
