@@ -312,7 +312,9 @@ static void unscanned_bytes(struct wr_page *p)
 
 static void wire_state(struct wr_page *p)
 {
-	static const char *const state[] = { "inspect", "open", "closed" };
+	static const char *const state[] = {
+		[WR_WIRE_INSPECT] = "inspect", [WR_WIRE_OPEN] = "open", [WR_WIRE_CLOSED] = "closed"
+	};
 
 	for (uint32_t l = 0; l < p->conf->nlinks; l++) {
 		uint64_t is;
