@@ -79,13 +79,11 @@ static int start(struct wr_boot *b, char *err)
 			wr_mem_seal();
 			rc = wr_run(b, ctl, err);
 		}
-		/* Rulesets go before the workers: nobody turns any more, both are idle. */
-		wr_ctl_free(ctl);
+		/* Workers first: uploads that are open hold on to their ruleset. */
 		wr_boot_free(b);
-		(void)rte_eal_cleanup();
-	} else {
-		wr_ctl_free(ctl);
 	}
+	wr_ctl_free(ctl);
+	(void)rte_eal_cleanup();
 	return rc;
 }
 

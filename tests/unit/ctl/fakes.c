@@ -189,6 +189,8 @@ void wr_ruleset_free(struct wr_ruleset *rs)
 	for (uint32_t k = 0; k < FAKE_RULESETS; k++)
 		if (alive[k] == rs)
 			alive[k] = NULL;
+	if (fake_last == rs)
+		fake_last = NULL;
 	free(rs);
 }
 
@@ -205,4 +207,11 @@ const uint8_t *wr_ruleset_meta_sha256(const struct wr_ruleset *rs)
 uint64_t wr_ruleset_open_count(const struct wr_ruleset *rs)
 {
 	return rs->open;
+}
+
+void fake_end_uploads(void)
+{
+	for (uint32_t k = 0; k < FAKE_RULESETS; k++)
+		if (alive[k] != NULL)
+			alive[k]->open = 0;
 }

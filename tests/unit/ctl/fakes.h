@@ -26,6 +26,7 @@ extern int fake_rulesets;            /* alive */
 extern int fake_shards;              /* added */
 extern int fake_new_error;           /* what wr_ruleset_new answers */
 extern int fake_stage_error;         /* what wr_scan_stage answers */
-extern struct wr_ruleset *fake_last; /* the newest */
+extern struct wr_ruleset *fake_last; /* the newest alive, or NULL */
+void fake_end_uploads(void);
 
 #endif
