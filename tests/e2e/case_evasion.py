@@ -198,8 +198,6 @@ def _(lab):
         "fin-bad-sum": lambda c, at: c.segment(at, b"", FIN | ACK, bad_sum=True),
         "fin-behind": lambda c, at: c.segment(at, b"", FIN | ACK, seq=(c.isn + at - 50) & 0xffffffff),
         "syn": lambda c, at: c.segment(at, b"", 2, seq=(c.isn + 1 + at) & 0xffffffff),
-        "no-ack-flag": lambda c, at: c.segment(at, CLEAN[:40], PSH, bad_sum=False,
-                                               seq=(c.isn + 1 + at) & 0xffffffff),
     }
     with Host(lab) as host:
         for name, trick in tricks.items():
@@ -212,6 +210,21 @@ def _(lab):
             c.segment(base + half, BAD[half:])
             c.repeat([(base + half, BAD[half:])])
             must_block(lab, path, c, rule="eicar")
+
+
+@case("data without the ACK flag, which the store ignores, hides nothing", drivers=ANY)
+def _(lab):
+    with Host(lab) as host:
+        c, base = begin(host, "/ev/no-ack", BAD)
+        half = AT + 20
+        c.segment(base, BAD[:half])
+        c.repeat([(base, BAD[:half])], 3.0)
+        c.segment(base + half, CLEAN[half:], PSH)
+        c.segment(base + half, BAD[half:])
+        c.repeat([(base + half, BAD[half:])], 3.0)
+        c.answer(5.0)
+        same(lab.record("/ev/no-ack")["action"], "block", "action")
+        never_bad(lab, "/ev/no-ack")
 
 
 @case("an RST at the exact number ends the upload, nothing is committed", drivers=ANY)
