@@ -38,6 +38,9 @@ enum wr_reason wr_tcp_check(const struct wr_half *h, const struct wr_pkt *p)
 {
 	int64_t s = wr_half_off(h, p->seq), e = s + p->len;
 
+	/* RFC 9293 3.10.7.4: without ACK a segment is dropped, whatever else it carries. */
+	if (!(p->tcp_flags & (WR_TCP_ACK | WR_TCP_RST)))
+		return WR_R_TCP_BAD_FLAGS;
 	/* RFC 7323 5.3; an RST is exempt, it is judged by its sequence number alone. */
 	if (h->has_ts && (p->opt & WR_PKT_TSTAMP) && !(p->tcp_flags & WR_TCP_RST) &&
 	    wr_seq_diff(p->ts_val, h->ts_recent) < 0)
