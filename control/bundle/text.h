@@ -24,7 +24,11 @@ bool wr_text_time(const char *s, uint64_t *out);
 void wr_text_time_print(uint64_t t, char out[24]);
 
 /* -1 when it is no hex digit. */
-int wr_text_hexdigit(char c);
+extern const uint8_t wr_text_hex_plus1[256];
+static inline int wr_text_hexdigit(char c)
+{
+	return wr_text_hex_plus1[(unsigned char)c] - 1;
+}
 /* Exactly 2n digits of either case. */
 bool wr_text_hex(const char *s, uint8_t *out, size_t n);
 void wr_text_hex_print(const uint8_t *p, size_t n, char *out); /* out: 2n + 1 */

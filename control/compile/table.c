@@ -242,6 +242,8 @@ static struct wr_range section(uint64_t *end, uint64_t count, uint64_t size, uin
 {
 	struct wr_range r = { .off = (*end + align - 1) / align * align, .count = count };
 
+	if (count == 0)
+		return (struct wr_range){ 0 };
 	*end = r.off + count * size;
 	return r;
 }

@@ -5,13 +5,14 @@
  */
 #include "ruleset/private.h"
 
-/* r: count elements of `size` bytes, aligned, behind a head of `head` bytes. Empty is always fine.
+/* r: count elements of `size` bytes, aligned, behind a head of `head` bytes. Empty needs no place
+ * of its own.
  */
 static bool range_ok(const struct wr_shard *s, const struct wr_range *r, uint64_t head,
                      uint64_t size, uint64_t align)
 {
 	if (r->count == 0)
-		return true;
+		return r->off <= s->bytes; /* even the address of nothing is taken */
 	return r->off >= head && r->off <= s->bytes && r->off % align == 0 &&
 	       r->count <= (s->bytes - r->off) / size;
 }
@@ -163,11 +164,12 @@ static const char *groups(const struct wr_meta *m)
 
 const char *wr_check_meta(const struct wr_meta *m)
 {
-	const struct wr_meta_bundle *b = AT(m, m->bundles);
 	const char *bad = sections(m);
+	const struct wr_meta_bundle *b;
 
 	if (bad != NULL)
 		return bad;
+	b = AT(m, m->bundles);
 	for (uint64_t i = 0; i < m->bundles.count; i++)
 		if (!string_ok(m, b[i].name, 39))
 			return "meta: a bundle's name is out of range";

@@ -3,26 +3,53 @@
  * Exact lookups. Slots are not proved at staging (that would read gigabytes), so an entry number is
  * compared with the table's count before it is used.
  */
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "ruleset/private.h"
 
 #define AT_ONCE                                                                                    \
 	16u /* lists whose lines are fetched together: as many misses as a core has in flight */
+
+/* Which of a line's slots carry this tag: bit i for slot i. */
+static uint32_t same_tag(const struct wr_bucket *b, uint32_t tag)
+{
+#ifdef __SSE2__
+	/*
+	 * Few instructions matter more than their latency: a miss waits for memory, and the next
+	 * lookups start only as far as the core can look ahead.
+	 */
+	const __m128 *q = (const __m128 *)(const void *)b->slot;
+	__m128i want = _mm_set1_epi32((int)tag);
+	__m128i low = _mm_castps_si128(_mm_shuffle_ps(q[0], q[1], 0xdd)); /* the upper halves */
+	__m128i high = _mm_castps_si128(_mm_shuffle_ps(q[2], q[3], 0xdd));
+	__m128i eq = _mm_packs_epi32(_mm_cmpeq_epi32(low, want), _mm_cmpeq_epi32(high, want));
+
+	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(eq, _mm_setzero_si128()));
+#else
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < WR_BUCKET_SLOTS; i++)
+		found |= (uint32_t)((uint32_t)(b->slot[i] >> 32) == tag) << i;
+	return found;
+#endif
+}
 
 uint64_t wr_table_find(const struct wr_table *t, const uint8_t *digest, uint64_t hash)
 {
 	const struct wr_bucket *bucket = AT(t, t->buckets);
 	const uint8_t *digests = AT(t, t->digests);
 	uint64_t at = wr_table_bucket(hash, t->buckets.count);
-	uint32_t tag = (uint32_t)hash;
 
 	for (uint32_t probe = 0; probe < t->probes; probe++) {
 		const uint64_t *slot = bucket[at].slot;
+		uint32_t found = same_tag(&bucket[at], (uint32_t)hash);
 
-		for (uint32_t i = 0; i < WR_BUCKET_SLOTS; i++) {
-			uint64_t entry = slot[i] & WR_SLOT_ENTRY;
+		for (; wr_unlikely(found != 0); found &= found - 1) {
+			uint64_t entry = slot[__builtin_ctz(found)] & WR_SLOT_ENTRY;
 
-			if (wr_likely((uint32_t)(slot[i] >> 32) != tag) || entry == 0 ||
-			    entry > t->digests.count)
+			if (entry == 0 || entry > t->digests.count)
 				continue;
 			if (memcmp(digests + (entry - 1) * t->digest_bytes, digest,
 			           t->digest_bytes) == 0)

@@ -37,6 +37,8 @@ struct shard_entry {
 	uint8_t sha256[32];
 	const uint8_t *p;
 	uint64_t bytes;
+	void *map; /* what to unmap: p lies in it */
+	uint64_t map_bytes;
 	uint32_t refs, kind;
 	hs_database_t *db; /* HSDB: made at its first use */
 };

@@ -38,7 +38,7 @@ struct wr_shard_store *wr_shard_store_new(void)
 static void entry_free(struct shard_entry *e)
 {
 	hs_free_database(e->db);
-	munmap((void *)(uintptr_t)e->p, e->bytes);
+	munmap(e->map, e->map_bytes);
 	free(e);
 }
 
@@ -95,10 +95,44 @@ void wr_shard_sweep(struct wr_shard_store *s)
 	s->n = kept;
 }
 
-static int add_mapped(struct wr_shard_store *s, const uint8_t *p, uint64_t bytes,
-                      const uint8_t sha256[32], char *err, size_t err_size)
+/* Bytes of a shard in this process's address space. */
+struct view {
+	void *map;
+	uint64_t map_bytes;
+	uint8_t *p; /* in map */
+};
+
+#define HUGE_BYTES (2ull << 20)
+
+/*
+ * A table of many megabytes is read at random places, one line each: on 4 KiB pages the walk
+ * through the page tables costs more than the line. Memory files rarely get huge pages, anonymous
+ * memory does, so a large shard is copied, and the file goes when its sender closes it.
+ */
+static bool copy_huge(struct view *v, uint64_t bytes)
 {
-	const char *bad = wr_check_shard(p, bytes);
+	uint64_t room = bytes + HUGE_BYTES;
+	void *map;
+	uint8_t *p;
+
+	if (bytes < HUGE_BYTES)
+		return false;
+	map = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return false;
+	p = (uint8_t *)(((uintptr_t)map + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES);
+	(void)madvise(map, room, MADV_HUGEPAGE);
+	memcpy(p, v->p, bytes);
+	(void)mprotect(map, room, PROT_READ);
+	munmap(v->map, v->map_bytes);
+	*v = (struct view){ .map = map, .map_bytes = room, .p = p };
+	return true;
+}
+
+static int add_view(struct wr_shard_store *s, const struct view *v, uint64_t bytes,
+                    const uint8_t sha256[32], char *err, size_t err_size)
+{
+	const char *bad = wr_check_shard(v->p, bytes);
 	struct shard_entry *e;
 
 	if (bad != NULL)
@@ -116,9 +150,11 @@ static int add_mapped(struct wr_shard_store *s, const uint8_t *p, uint64_t bytes
 	if (e == NULL)
 		return wr_say(err, err_size, -ENOMEM, "shard: no memory");
 	memcpy(e->sha256, sha256, 32);
-	e->p = p;
+	e->p = v->p;
 	e->bytes = bytes;
-	e->kind = ((const struct wr_shard *)(const void *)p)->kind;
+	e->map = v->map;
+	e->map_bytes = v->map_bytes;
+	e->kind = ((const struct wr_shard *)(const void *)v->p)->kind;
 	s->e[s->n++] = e;
 	return 0;
 }
@@ -128,8 +164,8 @@ int wr_shard_add(struct wr_shard_store *s, int fd, uint64_t bytes, const uint8_t
 {
 	int seals = fcntl(fd, F_GET_SEALS), rc;
 	uint8_t got[EVP_MAX_MD_SIZE];
+	struct view v = { .map_bytes = bytes };
 	struct stat st;
-	void *p;
 
 	if (find(s, sha256) != NULL)
 		return 0;
@@ -139,19 +175,20 @@ int wr_shard_add(struct wr_shard_store *s, int fd, uint64_t bytes, const uint8_t
 	if (fstat(fd, &st) != 0 || (uint64_t)st.st_size != bytes || bytes == 0 ||
 	    bytes > WR_SHARD_BYTES_MAX)
 		return wr_say(err, err_size, -EPROTO, "shard: its length is not the one announced");
-	p = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
+	v.map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (v.map == MAP_FAILED)
 		return wr_say(err, err_size, -errno, "shard: cannot map %llu bytes",
 		              (unsigned long long)bytes);
-	(void)madvise(p, bytes, MADV_DONTDUMP); /* lists are not for core dumps */
-	(void)madvise(p, bytes, MADV_HUGEPAGE); /* helps where shmem may use huge pages */
-	if (EVP_Digest(p, bytes, got, NULL, EVP_sha256(), NULL) != 1 ||
+	v.p = v.map;
+	(void)copy_huge(&v, bytes);
+	(void)madvise(v.map, v.map_bytes, MADV_DONTDUMP); /* lists are not for core dumps */
+	if (EVP_Digest(v.p, bytes, got, NULL, EVP_sha256(), NULL) != 1 ||
 	    memcmp(got, sha256, 32) != 0)
 		rc = wr_say(err, err_size, -EBADMSG, "shard: SHA-256 differs from its name");
 	else
-		rc = add_mapped(s, p, bytes, sha256, err, err_size);
+		rc = add_view(s, &v, bytes, sha256, err, err_size);
 	if (rc != 0)
-		munmap(p, bytes);
+		munmap(v.map, v.map_bytes);
 	return rc;
 }
 

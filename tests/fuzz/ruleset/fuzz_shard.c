@@ -106,7 +106,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	memcpy(p, data, n);
 	s = wr_shard_store_new();
-	if (add_mapped(s, p, n, sha256, err, sizeof(err)) == 0) {
+	struct view v = { .p = p };
+	if (add_view(s, &v, n, sha256, err, sizeof(err)) == 0) {
 		switch (s->e[0]->kind) {
 		case WR_SHARD_META: meta(s); break;
 		case WR_SHARD_HSDB: break;
