@@ -194,3 +194,14 @@ enum wr_reason wr_http_chunk_bytes(struct wr_lcore *lc, struct wr_http_req *h, s
 	}
 	return why;
 }
+
+bool wr_http_hold_firm(const struct wr_http_req *h)
+{
+	return h->state != S_SIZE && h->state != S_EXT && h->state != S_SIZE_CR;
+}
+
+bool wr_http_req_in_trailer(const struct wr_http_req *h)
+{
+	return h->state == S_TRAILER || h->state == S_TRAILER_NAME || h->state == S_TRAILER_VALUE ||
+	       h->state == S_TRAILER_CR || h->state == S_LAST_CR;
+}

@@ -128,6 +128,11 @@ static inline uint64_t wr_http_hold_from(const struct wr_http_req *h)
 	return h->hold;
 }
 
+/* False while hold_from is a guess: a chunk-size line so far is only zeros and has not ended. */
+bool wr_http_hold_firm(const struct wr_http_req *h);
+/* The line of the last chunk has been read, the end of the trailers has not. */
+bool wr_http_req_in_trailer(const struct wr_http_req *h);
+
 /* True between requests: no byte of a request has been read that is not complete. */
 bool wr_http_req_idle(const struct wr_http_req *h);
 

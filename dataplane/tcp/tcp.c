@@ -236,21 +236,26 @@ static uint64_t run_from(const struct wr_tcp *t, uint32_t i, uint64_t end)
  */
 static void mark_sent(struct wr_tcp *t, struct wr_half *h, uint32_t f, uint64_t end)
 {
+	const struct rte_mbuf *m = seg_at(t, f)->m;
 	uint32_t i;
 
 	seg_at(t, f)->flags = (uint8_t)((seg_at(t, f)->flags & ~WR_SEG_FRAME) | WR_SEG_SENT);
-	for (i = h->unsent; i != 0 && seg_end(seg_at(t, i)) <= end; i = seg_at(t, i)->next) {
-		if (seg_at(t, i)->flags & WR_SEG_FRAME)
+	for (i = h->unsent; i != 0 && seg_at(t, i)->off < end; i = seg_at(t, i)->next) {
+		struct wr_seg *g = seg_at(t, i);
+
+		if (seg_end(g) > end && g->m != m)
+			continue;
+		if (g->flags & WR_SEG_FRAME)
 			t->covered++;
-		seg_at(t, i)->flags =
-		        (uint8_t)((seg_at(t, i)->flags & ~WR_SEG_FRAME) | WR_SEG_SENT);
+		g->flags = (uint8_t)((g->flags & ~WR_SEG_FRAME) | WR_SEG_SENT);
 	}
 	for (i = h->unsent; i != 0 && (seg_at(t, i)->flags & WR_SEG_SENT);)
 		i = seg_at(t, i)->next;
 	h->unsent = i;
 }
 
-struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate)
+struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate,
+                                  uint64_t run_gate)
 {
 	struct wr_seg *s;
 	uint64_t end, run;
@@ -263,7 +268,7 @@ struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t 
 	/* What the store would have without a gap once this frame arrives. */
 	end = seg_end(s) + s->over;
 	run = run_from(t, h->unsent, end);
-	if (run > gate)
+	if (end > gate || run > run_gate)
 		return NULL;
 	mark_sent(t, h, f, end);
 	h->sent = run;

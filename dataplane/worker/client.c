@@ -68,6 +68,12 @@ static void syn_again(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 		drop(w, p->m);
 		return;
 	}
+	if (c->phase != PH_NEW && (p->opt & WR_PKT_TSTAMP)) { /* a repeat has a newer clock */
+		uint32_t *clock = from_client ? &c->ts_client : &c->ts_store;
+
+		if (wr_seq_diff(p->ts_val, *clock) > 0)
+			*clock = p->ts_val;
+	}
 	if (c->phase == PH_NEW) {
 		syn_half(mine, p);
 		syn_clock(c, p);
@@ -228,7 +234,7 @@ void conn_pass(struct wr_worker *w, struct conn *c, enum wr_reason why)
 	(void)why;
 	upload_abort(w, c, WR_C_FRAMING, WR_COMMITTED_UNKNOWN);
 	c->phase = PH_PASS;
-	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, WR_TCP_NONE - 1)) != NULL) {
+	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, WR_TCP_NONE, WR_TCP_NONE)) != NULL) {
 		w->held--;
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_FRAMING], m->pkt_len);
 		send_to(w, WR_SIDE_STORE, m);
@@ -273,18 +279,39 @@ static bool holding(const struct wr_worker *w, const struct conn *c, int64_t end
 void client_advance(struct wr_worker *w, struct conn *c)
 {
 	struct rte_mbuf *m;
-	uint64_t g;
+	uint64_t g, run;
 
 	if (c->phase != PH_OPEN)
 		return;
-	g = gate(w, c);
-	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, g)) != NULL) {
+	g = run = gate(w, c);
+	/*
+	 * What follows a gap may have brought the store the beginning of a size line that looks
+	 * like the last chunk's. It cannot end a body before its line does, and the client repeats
+	 * only what lies before the gap: held, the filler would wait for ever.
+	 */
+	if (c->obj != 0 && !c->pending && !wr_http_hold_firm(&c->http))
+		run = wr_min_u64(c->c2s.dlv, c->cap);
+	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, g, run)) != NULL) {
 		w->held--;
 		send_to(w, WR_SIDE_STORE, m);
 	}
 	settle_covered(w);
 	if (c->c2s.dlv < c->c2s.nxt && !c->pending)
 		backlog_add(w, conn_index(w, c));
+}
+
+/*
+ * The last chunk's line is there, its trailers are not: every byte of the body is known, so the
+ * verdict can stand before they come. Waiting for them could be for ever: behind a gap the client
+ * repeats only what lies before it.
+ */
+static void body_known(struct wr_worker *w, struct conn *c)
+{
+	if (c->obj == 0 || c->pending || wr_http_hold_from(&c->http) == WR_HTTP_HOLD_NONE ||
+	    !wr_http_hold_firm(&c->http) || !wr_http_req_in_trailer(&c->http))
+		return;
+	wr_object_at(w->objects, c->obj)->last_ns = w->lc.now;
+	c->pending = 1;
 }
 
 void client_deliver(struct wr_worker *w, struct conn *c)
@@ -306,6 +333,7 @@ void client_deliver(struct wr_worker *w, struct conn *c)
 			return;
 		w->bytes_left -= wr_min_u64(w->bytes_left, span.off - from);
 		wr_tcp_delivered(w->tcp, &c->c2s, span.off);
+		body_known(w, c);
 		if (span.off == from && span.p < span.end)
 			return; /* no head slot or a full fifo: later */
 		if (c->fifo_wait)
@@ -377,7 +405,7 @@ void client_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 	c->last_ns = w->lc.now;
 	if (c->to_store.l2_len == 0)
 		wr_pkt_template_take(&c->to_store, p);
-	if (p->opt & WR_PKT_TSTAMP)
+	if ((p->opt & WR_PKT_TSTAMP) && wr_seq_diff(p->ts_val, c->ts_client) > 0)
 		c->ts_client = p->ts_val;
 	if (c->phase == PH_PASS) {
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_MIDSTREAM], p->len);

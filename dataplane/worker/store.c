@@ -108,8 +108,9 @@ void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 	c->last_ns = w->lc.now;
 	if (c->to_client.l2_len == 0)
 		wr_pkt_template_take(&c->to_client, p);
-	if (p->opt & WR_PKT_TSTAMP)
-		c->ts_store = p->ts_val;
+	if ((p->opt & WR_PKT_TSTAMP) && wr_seq_diff(p->ts_val, c->ts_store) > 0)
+		c->ts_store =
+		        p->ts_val; /* a late frame must not turn the clock of our answer back */
 	if (c->phase == PH_PASS) {
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_MIDSTREAM], p->len);
 		send_to(w, WR_SIDE_CLIENT, p->m);

@@ -24,7 +24,7 @@
 
 #define MS         1000000ull
 #define S          1000000000ull
-#define LIMIT_NS   (90 * S) /* virtual time that a schedule may take */
+#define LIMIT_NS   (900 * S) /* virtual time that a schedule may take */
 #define MBUFS      4096u
 #define ANSWER_403 "HTTP/1.1 403 "
 
@@ -96,9 +96,9 @@ void host_send(struct sim *s, struct host *h, const struct seg *g)
 	uint32_t n = frame_make(b, &h->me, &h->peer, g);
 
 	if (s->verbose)
-		printf("  %8.3f ms %s sends seq=%u ack=%u len=%u flags=%02x\n",
+		printf("  %8.3f ms %s sends seq=%u ack=%u len=%u flags=%02x ts=%u\n",
 		       (double)s->wire.now / 1e6, h->is_store ? "store" : "client",
-		       g->seq - h->isn - 1, g->ack - h->peer_isn - 1, g->len, g->flags);
+		       g->seq - h->isn - 1, g->ack - h->peer_isn - 1, g->len, g->flags, g->ts);
 	wire_put(&s->wire, &s->rng, h->is_store ? STORE_TO_WEIR : CLIENT_TO_WEIR, b, n);
 }
 
@@ -322,9 +322,10 @@ static void deliver(struct host *h, enum hop hop)
 			if (!g.csum_ok && sim.verbose)
 				printf("  bad checksum reached a host\n");
 			if (sim.verbose)
-				printf("  %8.3f ms %s gets seq=%u ack=%u len=%u flags=%02x\n",
+				printf("  %8.3f ms %s gets seq=%u ack=%u len=%u flags=%02x ts=%u\n",
 				       (double)sim.wire.now / 1e6, h->is_store ? "store" : "client",
-				       g.seq - h->peer_isn - 1, g.ack - h->isn - 1, g.len, g.flags);
+				       g.seq - h->peer_isn - 1, g.ack - h->isn - 1, g.len, g.flags,
+				       g.ts);
 			host_segment(&sim, h, &g);
 		}
 		free(f);
