@@ -132,6 +132,46 @@ static enum step step_zstd(struct decoder *d, struct layer *l, uint32_t *made)
 	return r == 0 ? STEP_END : STEP_OK;
 }
 
+static enum wr_reason failure(const struct layer *l, enum step s, uint32_t made)
+{
+	if (s == STEP_MEMORY)
+		return WR_R_DECODER_BUDGET;
+	/* What follows a complete stream and does not even begin another one. */
+	if (l->nquad == 1 && l->state == C_HEADER && made == 0 && l->coding != WR_CODING_DEFLATE)
+		return WR_R_CODING_TRAILING;
+	return WR_R_CODING_BAD;
+}
+
+/*
+ * Frames of RFC 8878 only. The library would also read its formats before 1.0, which no browser
+ * sends and which it decodes on memory of its own. RUN_IDLE: the frame's magic number has been fed.
+ */
+static enum run zstd_magic(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
+                           struct decoder *d, struct wr_body_out *out)
+{
+	static const uint8_t frame[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const uint8_t skip[4] = { 0x50, 0x2a, 0x4d, 0x18 };
+	ZSTD_inBuffer in = { l->magic, 4, 0 };
+	ZSTD_outBuffer none = { d->out, 0, 0 };
+
+	while (l->nmagic < 4) {
+		const uint8_t *want =
+		        (l->nmagic > 0 ? l->magic[0] : *l->in.p) == frame[0] ? frame : skip;
+		uint8_t c = *l->in.p;
+
+		if (c != want[l->nmagic] &&
+		    !(want == skip && l->nmagic == 0 && (c & 0xf0) == skip[0]))
+			return wr_body_lose(lc, b, l, out, failure(l, STEP_BAD, 0));
+		l->magic[l->nmagic++] = c;
+		layer_take(l, 1);
+		if (l->nmagic < 4 && l->in.p == l->in.end)
+			return RUN_AGAIN;
+	}
+	l->nmagic = 5;
+	ZSTD_decompressStream(d->u.zs, &none, &in);
+	return l->in.p < l->in.end ? RUN_IDLE : RUN_AGAIN;
+}
+
 /* RFC 1950 2.2: which of the two things named "deflate" this is shows in its first two bytes. */
 static bool choose_deflate(struct decoder *d, struct layer *l)
 {
@@ -159,6 +199,7 @@ static enum run again(struct wr_lcore *lc, struct wr_body *b, struct layer *l, s
 		return wr_body_lose(lc, b, l, out, WR_R_CODING_TRAILING);
 	l->state = C_HEADER;
 	l->nquad = 1; /* not the first */
+	l->nmagic = 0;
 	return RUN_AGAIN;
 }
 
@@ -185,16 +226,6 @@ static enum run ready(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 		return RUN_AGAIN;
 	}
 	return choose_deflate(d, l) ? RUN_IDLE : wr_body_lose(lc, b, l, out, WR_R_CODING_BAD);
-}
-
-static enum wr_reason failure(const struct layer *l, enum step s)
-{
-	if (s == STEP_MEMORY)
-		return WR_R_DECODER_BUDGET;
-	/* What follows a complete stream and does not even begin another one. */
-	if (l->nquad == 1 && l->state == C_HEADER && l->coding != WR_CODING_DEFLATE)
-		return WR_R_CODING_TRAILING;
-	return WR_R_CODING_BAD;
 }
 
 static bool over_budget(const struct wr_body *b)
@@ -231,11 +262,16 @@ enum run wr_coding_run(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 	d = &b->pool->dec[l->slot - 1];
 	if (l->state == C_ENDED)
 		return again(lc, b, l, d, out);
+	if (d->lib == LIB_ZSTD && l->nmagic < 5) {
+		r = zstd_magic(lc, b, l, d, out);
+		if (r != RUN_IDLE)
+			return r;
+	}
 	s = d->lib == LIB_ZLIB     ? step_zlib(d, l, &made)
 	    : d->lib == LIB_BROTLI ? step_brotli(d, l, &made)
 	                           : step_zstd(d, l, &made);
 	if (s == STEP_BAD || s == STEP_MEMORY) {
-		l->doom = (uint16_t)failure(l, s);
+		l->doom = (uint16_t)failure(l, s, made);
 		if (made == 0)
 			return wr_body_lose(lc, b, l, out, (enum wr_reason)l->doom);
 	}

@@ -46,7 +46,8 @@ struct layer {
 	uint8_t fin;     /* how far finish has come */
 	uint8_t dead;    /* decodes no more */
 	uint16_t doom;   /* reason: it will be dead once what it made has been given */
-	uint32_t quad, nquad; /* base64, quoted-printable: bits and how many characters */
+	uint32_t quad, nquad;     /* base64, quoted-printable: bits and how many characters */
+	uint8_t nmagic, magic[4]; /* zstd: the frame's first bytes */
 	struct aws_state aws;
 };
 

@@ -360,7 +360,7 @@ static enum wr_http_rev refuse(struct wr_lcore *lc, struct wr_http_resp *r,
 	if (r->state != R_BAD)
 		wr_count(lc, WR_R_RESPONSE_BAD, 1);
 	r->state = R_BAD;
-	out->reason = WR_R_RESPONSE_BAD;
+	*out = (struct wr_http_resp_out){ .reason = WR_R_RESPONSE_BAD };
 	return WR_HTTP_RESP_BAD;
 }
 

@@ -241,8 +241,8 @@ __attribute__((unused)) static void body_run(struct body_run *r, const void *dat
 		struct wr_http_out out;
 		enum wr_http_ev ev;
 
-		if (i < at && at < n)
-			len = at - i < len ? at - i : len;
+		if (i < at && at - i < len)
+			len = at - i;
 		copy = malloc(len);
 		memcpy(copy, p + i, len);
 		in = (struct wr_span){ copy, copy + len, i, NULL };

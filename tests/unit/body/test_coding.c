@@ -146,6 +146,12 @@ static void all_codings(struct body_run *r)
 	n = zstd(plain, MANY, enc, sizeof(enc), 19);
 	good(r, "zstd", enc, n, "zstd");
 	lost(r, "zstd", enc, n - 1, WR_R_CODING_BAD, "zstd cut off");
+	enc[0] = 0x26; /* a format before 1.0: not RFC 8878 */
+	lost(r, "zstd", enc, n, WR_R_CODING_BAD, "zstd of a draft");
+	enc[0] = 0x28;
+	memcpy(enc2, "\x5a\x2a\x4d\x18\x03\0\0\0abc", 11);
+	memcpy(enc2 + 11, enc, n);
+	good(r, "zstd", enc2, n + 11, "zstd behind a skippable frame");
 	memcpy(enc + n, "x1234567", 8);
 	lost(r, "zstd", enc, n + 8, WR_R_CODING_TRAILING, "zstd with a tail");
 	n = zip(31, plain, MANY, enc, sizeof(enc));

@@ -35,7 +35,7 @@ static struct http_run *http_run_new(uint32_t heads)
 	return r;
 }
 
-static void http_run_free(struct http_run *r)
+__attribute__((unused)) static void http_run_free(struct http_run *r)
 {
 	wr_http_free(r->t);
 	free(r);
@@ -87,9 +87,10 @@ static int http_event(struct http_run *r, struct wr_http_req *h, enum wr_http_ev
 	}
 }
 
-/* cut 0: all at once; otherwise pieces of `cut` bytes, each in its own exact allocation. */
-__attribute__((unused)) static void http_feed(struct http_run *r, const void *data, size_t n,
-                                              size_t cut, uint8_t proxy)
+/* cut 0: all at once; otherwise pieces of `cut` bytes; at: a cut there. Each in its own allocation.
+ */
+__attribute__((unused)) static void http_feed_at(struct http_run *r, const void *data, size_t n,
+                                                 size_t cut, size_t at, uint8_t proxy)
 {
 	const uint8_t *p = data;
 	struct wr_http_req h;
@@ -103,21 +104,31 @@ __attribute__((unused)) static void http_feed(struct http_run *r, const void *da
 	memset(&r->head, 0, sizeof(r->head));
 	memset(&r->stats, 0, sizeof(r->stats));
 	wr_http_req_init(&h, r->t, &r->policy, proxy);
-	for (size_t at = 0; on && at < n;) {
-		size_t len = cut == 0 || cut > n - at ? n - at : cut;
-		uint8_t *copy = malloc(len);
-		struct wr_span in = { copy, copy + len, at, NULL };
+	for (size_t i = 0; on && i < n;) {
+		size_t len = cut == 0 || cut > n - i ? n - i : cut;
 		enum wr_http_ev ev;
+		struct wr_span in;
+		uint8_t *copy;
 
-		memcpy(copy, p + at, len);
+		if (i < at && at - i < len)
+			len = at - i;
+		copy = malloc(len);
+		memcpy(copy, p + i, len);
+		in = (struct wr_span){ copy, copy + len, i, NULL };
 		do {
 			ev = wr_http_req_next(&r->lc, &h, &in, &out);
 			on = http_event(r, &h, ev, &out);
 		} while (on && ev != WR_HTTP_MORE);
 		free(copy);
-		at += len;
+		i += len;
 	}
 	wr_http_req_close(&h);
+}
+
+__attribute__((unused)) static void http_feed(struct http_run *r, const void *data, size_t n,
+                                              size_t cut, uint8_t proxy)
+{
+	http_feed_at(r, data, n, cut, 0, proxy);
 }
 
 #endif
