@@ -40,8 +40,7 @@ struct wr_api { /* what handlers work on; filled by main */
 	struct wr_metrics *metrics;
 	struct wr_loader *loader;
 	uint64_t started_ns; /* CLOCK_REALTIME */
-	_Atomic bool draining;
-	void *bundle; /* the life cycle of bundles, if that room is there */
+	void *bundle;        /* the life cycle of bundles, if that room is there */
 };
 
 struct wr_request {

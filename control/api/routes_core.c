@@ -15,8 +15,7 @@ static json_t *health_json(struct wr_api *a)
 	json_t *o = json_object(), *checks = json_array();
 	struct wr_health h;
 
-	wr_health_check(wr_config_dataplane(a->cfg), a->link, a->audit, atomic_load(&a->draining),
-	                &h);
+	wr_health_check(wr_config_dataplane(a->cfg), a->link, a->audit, &h);
 	for (unsigned i = 0; i < h.n; i++)
 		json_array_append_new(checks,
 		                      json_pack("{s:s,s:b,s:s}", "check", h.check[i].name, "ok",
@@ -219,24 +218,21 @@ static int get_active(struct wr_api *a, const struct wr_request *r, json_t **rep
 	return 200;
 }
 
-/* {"on": true|false}: readiness goes at once; the dataplane treats new connections by policy. */
+/* Readiness goes with the dataplane's next status, new connections go by policy at once. */
 static int post_drain(struct wr_api *a, const struct wr_request *r, json_t **reply)
 {
-	const json_t *on = json_object_get(r->body, "on");
-	bool drain = on == NULL || json_is_true(on);
 	struct wr_msg_result res = { 0 };
 	char err[WR_LINK_ERR] = "";
 	int rc;
 
-	atomic_store(&a->draining, drain);
-	rc = wr_link_ask(a->link, WR_MSG_DRAIN, drain, 0, NULL, &res, NULL, err);
+	(void)r;
+	rc = wr_link_ask(a->link, WR_MSG_DRAIN, 1, 0, NULL, &res, NULL, err);
 	if (rc != 0)
-		return wr_api_error(reply, 503,
-		                    "not ready any more, but the dataplane was not told: %s", err);
+		return wr_api_error(reply, 503, "nothing is drained: %s", err);
 	if (res.error != 0)
 		return wr_api_error(reply, 409, "the dataplane refuses: %s",
 		                    res.text[0] != '\0' ? res.text : strerror(abs(res.error)));
-	*reply = json_pack("{s:b}", "draining", drain);
+	*reply = json_pack("{s:b}", "draining", 1);
 	return 200;
 }
 
@@ -298,7 +294,8 @@ const struct wr_route wr_routes_core[] = {
 	{ "GET", "/v1/bundle/active", get_active, "what was compiled and is in force" },
 	{ "POST", "/v1/bundle/load", post_load,
 	  "{dir}: compile, push, wait until every worker uses it" },
-	{ "POST", "/v1/drain", post_drain, "{on}: take this machine out, or back in" },
+	{ "POST", "/v1/drain", post_drain,
+	  "take this machine out; a restart of the dataplane ends it" },
 	{ "POST", "/v1/reload", post_reload, "read weir.yaml again; apply what can be" },
 	{ 0 },
 };

@@ -105,8 +105,7 @@ static enum MHD_Result get_ready(struct wr_api *a, struct MHD_Connection *c)
 	struct wr_health h;
 	size_t n = 0;
 
-	wr_health_check(wr_config_dataplane(a->cfg), a->link, a->audit, atomic_load(&a->draining),
-	                &h);
+	wr_health_check(wr_config_dataplane(a->cfg), a->link, a->audit, &h);
 	text[0] = '\0';
 	for (unsigned i = 0; i < h.n; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %s: %s\n",

@@ -122,14 +122,17 @@ static int help(FILE *f, const char *group)
 		        "usage: weir [--json] [--socket PATH] [--config FILE] COMMAND\n\n",
 		        WR_VERSION);
 	for (unsigned i = 0; (cmd = wr_cli_cmd(i)) != NULL; i++) {
-		char line[160];
+		char line[240];
 
 		if (group != NULL && !same(cmd->group, group) && !same(cmd->name, group))
 			continue;
 		snprintf(line, sizeof(line), "%s%s%s%s%s", cmd->group != NULL ? cmd->group : "",
 		         cmd->group != NULL ? " " : "", cmd->name, cmd->args[0] != '\0' ? " " : "",
 		         cmd->args);
-		fprintf(f, "  %-44s %s\n", line, cmd->help);
+		if (strlen(line) > 44)
+			fprintf(f, "  %s\n  %-44s %s\n", line, "", cmd->help);
+		else
+			fprintf(f, "  %-44s %s\n", line, cmd->help);
 		shown++;
 	}
 	return shown;

@@ -50,7 +50,7 @@ static void workers(const struct wr_conf *conf, const struct wr_session *s, bool
 }
 
 void wr_health_check(const struct wr_conf *conf, struct wr_link *link, struct wr_audit *audit,
-                     bool draining, struct wr_health *out)
+                     struct wr_health *out)
 {
 	struct wr_session *s = wr_session_get(link);
 	struct wr_audit_counts a = { 0 };
@@ -75,8 +75,8 @@ void wr_health_check(const struct wr_conf *conf, struct wr_link *link, struct wr
 	    now && st.last.ready != 0 ? "inspecting"
 	    : st.last.text[0] != '\0' ? st.last.text
 	                              : "the dataplane is not ready");
-	say(out, "draining", !draining && st.last.draining == 0, "%s",
-	    draining || st.last.draining != 0 ? "draining: new connections go elsewhere" : "no");
+	say(out, "draining", st.last.draining == 0, "%s",
+	    st.last.draining != 0 ? "draining: new connections go elsewhere" : "no");
 	if (audit != NULL)
 		wr_audit_counts(audit, &a);
 	say(out, "records", !a.stalled && a.broken_rings == 0, "%s",

@@ -29,8 +29,8 @@ struct wr_health {
 	} check[WR_HEALTH_CHECKS];
 };
 
-/* audit may be NULL. draining: weir-control was told to drain. */
+/* audit may be NULL. */
 void wr_health_check(const struct wr_conf *conf, struct wr_link *link, struct wr_audit *audit,
-                     bool draining, struct wr_health *out);
+                     struct wr_health *out);
 
 #endif
