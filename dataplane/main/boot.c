@@ -19,46 +19,72 @@
  * ------------------------------------------------------------------------------------------------
  */
 
-static struct rte_mempool *pool(const struct wr_conf *c, uint32_t i, const char *what, uint32_t n,
-                                uint32_t room)
+static struct rte_mempool *pool(uint32_t worker, const char *what, uint32_t n, uint32_t room)
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
 
-	snprintf(name, sizeof(name), "%s_%u", what, i);
-	(void)c;
-	return wr_mem_mbufs_eal(name, n, room, (int)rte_lcore_to_socket_id(WR_LCORE_OF(i)));
+	snprintf(name, sizeof(name), "%s_%u", what, worker);
+	return wr_mem_mbufs_eal(name, n, room, (int)rte_lcore_to_socket_id(WR_LCORE_OF(worker)));
+}
+
+/*
+ * One pool of receive buffers for all workers of a link: a frame that one received and another
+ * keeps then counts where it is missing, and AF_XDP can send it without a copy on any queue.
+ */
+static int rx_pool_of(struct wr_boot *b, uint32_t link, char *err)
+{
+	const struct wr_conf *c = b->conf;
+	const struct wr_conf_link *l = &c->link[link];
+	uint32_t n = c->mbufs, retired = 0, first = 0;
+	struct rte_mempool *rx;
+
+	while (c->worker[first].link != link)
+		first++;
+	rx = pool(first, "rx", n, WR_ETH_DATA_ROOM);
+	if (rx == NULL) {
+		snprintf(err, WR_ERR,
+		         "no memory for the receive buffers of link %s: %s (more hugepages, or "
+		         "smaller "
+		         "memory.mbufs)",
+		         l->name, rte_strerror(rte_errno));
+		return -ENOMEM;
+	}
+	if (wr_eth_is_af_xdp(&l->client) || wr_eth_is_af_xdp(&l->store))
+		retired = wr_eth_retire(rx);
+	if (retired > n / 8) {
+		snprintf(err, WR_ERR,
+		         "%u of %u buffers of link %s lie outside the area that AF_XDP registers: "
+		         "its "
+		         "memory is in pieces; free hugepages and start again",
+		         retired, n, l->name);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < c->nworkers; i++) {
+		if (c->worker[i].link != link)
+			continue;
+		b->pools[i].rx = rx;
+		b->pools[i].rx_reserve = n / 8;
+		b->pools[i].rx_low_water = n / 4;
+	}
+	return 0;
 }
 
 static int pools_of(struct wr_boot *b, uint32_t i, char *err)
 {
 	const struct wr_conf *c = b->conf;
-	const struct wr_conf_link *l = &c->link[c->worker[i].link];
 	struct wr_main_sizes s = wr_main_sizes(c, c->worker[i].link);
 	struct wr_pools *p = &b->pools[i];
-	uint32_t retired = 0;
 
-	p->rx = pool(c, i, "rx", s.rx, WR_ETH_DATA_ROOM);
-	p->small = pool(c, i, "small", s.small, WR_SMALL_ROOM);
-	p->large = pool(c, i, "large", s.large, WR_LARGE_ROOM);
-	p->gen = pool(c, i, "gen", s.gen, WR_LARGE_ROOM);
-	if (p->rx == NULL || p->small == NULL || p->large == NULL || p->gen == NULL) {
+	p->small = pool(i, "small", s.small, WR_SMALL_ROOM);
+	p->large = pool(i, "large", s.large, WR_LARGE_ROOM);
+	p->gen = pool(i, "gen", s.gen, WR_LARGE_ROOM);
+	if (p->small == NULL || p->large == NULL || p->gen == NULL) {
 		snprintf(err, WR_ERR,
-		         "no memory for the buffers of worker %s: %s (more hugepages, or "
-		         "smaller memory.mbufs)",
+		         "no memory for the buffers of worker %s: %s (more hugepages, or smaller "
+		         "memory.mbufs)",
 		         c->worker[i].name, rte_strerror(rte_errno));
 		return -ENOMEM;
 	}
-	if (wr_eth_is_af_xdp(&l->client) || wr_eth_is_af_xdp(&l->store))
-		retired = wr_eth_retire(p->rx);
-	if (retired > s.rx / 8) {
-		snprintf(err, WR_ERR,
-		         "%u of %u buffers of worker %s lie outside the area that AF_XDP "
-		         "registers: its memory is in pieces; free hugepages and start again",
-		         retired, s.rx, c->worker[i].name);
-		return -ENOMEM;
-	}
-	p->rx_reserve = s.rx / 8;
-	p->rx_low_water = s.rx / 4;
 	return 0;
 }
 
@@ -181,6 +207,8 @@ int wr_boot_new(struct wr_boot *b, char *err)
 	int rc = 0;
 
 	wr_mem_setup(&opts);
+	for (uint32_t i = 0; i < b->conf->nlinks && rc == 0; i++)
+		rc = rx_pool_of(b, i, err);
 	for (uint32_t i = 0; i < b->conf->nworkers && rc == 0; i++)
 		rc = pools_of(b, i, err);
 	if (rc == 0)

@@ -23,6 +23,7 @@
 #include "scan/scan.h"
 #include "tcp/tcp.h"
 #include "verdict/verdict.h"
+#include "worker/exchange.h"
 #include "worker/worker.h"
 
 #define JOBS          256u /* pattern jobs gathered before a scan: a burst and its backlog */
@@ -101,6 +102,7 @@ struct wr_worker {
 	struct wr_lanes lanes[2];
 	uint32_t flow_of[2][WR_BURST];
 	uint16_t cursor[2];       /* next of lanes[].inspect; the rest waits for the next turn */
+	struct exchange exchange; /* frames for and from the link's other workers */
 	uint64_t bytes_left;      /* of this turn */
 	uint32_t recs, recs_tail; /* objects whose record waits for room */
 	uint64_t promised;        /* records of released uploads, not yet written */

@@ -159,27 +159,32 @@ static uint32_t receive(struct wr_worker *w, enum wr_side side)
 	struct wr_stats_port *sp = &w->lc.stats->port[side];
 	struct rte_mbuf *m[WR_BURST];
 	uint64_t bytes = 0;
-	uint16_t n;
+	uint16_t n, foreign, handled;
 
 	if (w->cursor[side] < l->ninspect)
 		return 0;
 	l->ninspect = l->npass = l->ndrop = 0;
 	w->cursor[side] = 0;
-	n = w->port[side].rx(w->port[side].ctx, m, WR_BURST);
+	/* Half a burst at most from the others, so that neither way in can starve the other. */
+	foreign = exchange_receive(&w->exchange, side, m, WR_BURST / 2);
+	n = w->port[side].rx(w->port[side].ctx, m + foreign, (uint16_t)(WR_BURST - foreign));
 	wr_counter_add(&sp->polls, 1);
-	if (n == 0) {
+	if (n == 0)
 		wr_counter_add(&sp->empty_polls, 1);
+	if (n + foreign == 0)
 		return 0;
-	}
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = foreign; i < foreign + n; i++)
 		bytes += m[i]->pkt_len;
-	wr_fate(&w->lc, WR_FATE_RECEIVED, n);
 	wr_counter_add(&sp->rx_packets, n);
 	wr_counter_add(&sp->rx_bytes, bytes);
-	w->held += n;
+	handled = n = (uint16_t)(n + foreign);
 	stage(w, WR_STAGE_RX);
 	wr_pkt_sort_burst(&w->lc, side, m, n, l);
 	WR_DCHECK(l->ninspect + l->npass + l->ndrop == n);
+	/* A frame counts as received where it ends: what is handed over, at its owner. */
+	n = (uint16_t)(n - exchange_send(&w->lc, &w->exchange, side, l));
+	wr_fate(&w->lc, WR_FATE_RECEIVED, n);
+	w->held += n;
 	for (uint16_t i = 0; i < l->npass; i++)
 		send_to(w, other(side), l->pass[i]);
 	for (uint16_t i = 0; i < l->ndrop; i++)
@@ -189,7 +194,7 @@ static uint32_t receive(struct wr_worker *w, enum wr_side side)
 	wr_flow_find_burst(w->flows, l->inspect, l->ninspect, w->flow_of[side], w->conn,
 	                   (uint32_t)sizeof(struct conn));
 	stage(w, WR_STAGE_FLOW);
-	return n;
+	return handled;
 }
 
 static void segment(struct wr_worker *w, enum wr_side side, struct wr_pkt *p, uint32_t ci)

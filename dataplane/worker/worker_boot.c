@@ -50,6 +50,10 @@ struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_
 	w->port[WR_SIDE_CLIENT] = a->client;
 	w->port[WR_SIDE_STORE] = a->store;
 	w->wire = a->wire;
+	w->exchange.slot = a->index;
+	w->exchange.peers = a->peers;
+	memcpy(w->exchange.to, a->to, sizeof(w->exchange.to));
+	memcpy(w->exchange.from, a->from, sizeof(w->exchange.from));
 	w->slot = a->index;
 	atomic_store(&w->seen, UINT64_MAX);
 	if (!pools_new(w, a->conf))
@@ -76,6 +80,7 @@ void wr_worker_free(struct wr_worker *w)
 	     i++)
 		if (wr_flow_used(w->flows, i))
 			conn_free(w, i);
+	exchange_drain(&w->exchange);
 	w->lc.records = NULL;
 	if (w->objects != NULL)
 		records_write(w);
