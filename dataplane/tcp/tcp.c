@@ -254,8 +254,7 @@ static void mark_sent(struct wr_tcp *t, struct wr_half *h, uint32_t f, uint64_t 
 	h->unsent = i;
 }
 
-struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate,
-                                  uint64_t run_gate)
+struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate)
 {
 	struct wr_seg *s;
 	uint64_t end, run;
@@ -268,7 +267,7 @@ struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t 
 	/* What the store would have without a gap once this frame arrives. */
 	end = seg_end(s) + s->over;
 	run = run_from(t, h->unsent, end);
-	if (end > gate || run > run_gate)
+	if (run > gate)
 		return NULL;
 	mark_sent(t, h, f, end);
 	h->sent = run;

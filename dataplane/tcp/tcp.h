@@ -103,11 +103,10 @@ enum wr_place wr_tcp_place(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half
 bool wr_tcp_peek(struct wr_tcp *t, struct wr_half *h, struct wr_span *out);
 void wr_tcp_delivered(struct wr_tcp *t, struct wr_half *h, uint64_t upto);
 /*
- * The next frame that may leave, with a reference for the send; NULL = none. Its own bytes must lie
- * below the gate, and what the store would then have without a gap below run_gate.
+ * The next frame that may leave, with a reference for the send; NULL = none. What the store would
+ * then have without a gap must lie below the gate.
  */
-struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate,
-                                  uint64_t run_gate);
+struct rte_mbuf *wr_tcp_send_next(struct wr_tcp *t, struct wr_half *h, uint64_t gate);
 /* The other end acknowledged everything below off: kept segments go. */
 void wr_tcp_ack(struct wr_tcp *t, struct wr_half *h, uint64_t off);
 /*

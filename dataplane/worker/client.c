@@ -234,7 +234,7 @@ void conn_pass(struct wr_worker *w, struct conn *c, enum wr_reason why)
 	(void)why;
 	upload_abort(w, c, WR_C_FRAMING, WR_COMMITTED_UNKNOWN);
 	c->phase = PH_PASS;
-	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, WR_TCP_NONE, WR_TCP_NONE)) != NULL) {
+	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, WR_TCP_NONE)) != NULL) {
 		w->held--;
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_FRAMING], m->pkt_len);
 		send_to(w, WR_SIDE_STORE, m);
@@ -256,7 +256,12 @@ static uint64_t gate(const struct wr_worker *w, const struct conn *c)
 
 	if (conn_service(w, c)->mode == WR_MODE_OBSERVE)
 		return c->c2s.dlv;
-	if (c->obj != 0 || c->pending)
+	/*
+	 * A size line that so far is only zeros may become the last chunk's, but nothing ends
+	 * before the line does. It is not held for that: if what follows were lost, the client
+	 * would repeat the held byte for ever and never send the next.
+	 */
+	if (c->pending || (c->obj != 0 && wr_http_hold_firm(&c->http)))
 		g = wr_min_u64(g, wr_http_hold_from(&c->http));
 	return g;
 }
@@ -279,19 +284,12 @@ static bool holding(const struct wr_worker *w, const struct conn *c, int64_t end
 void client_advance(struct wr_worker *w, struct conn *c)
 {
 	struct rte_mbuf *m;
-	uint64_t g, run;
+	uint64_t g;
 
 	if (c->phase != PH_OPEN)
 		return;
-	g = run = gate(w, c);
-	/*
-	 * What follows a gap may have brought the store the beginning of a size line that looks
-	 * like the last chunk's. It cannot end a body before its line does, and the client repeats
-	 * only what lies before the gap: held, the filler would wait for ever.
-	 */
-	if (c->obj != 0 && !c->pending && !wr_http_hold_firm(&c->http))
-		run = wr_min_u64(c->c2s.dlv, c->cap);
-	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, g, run)) != NULL) {
+	g = gate(w, c);
+	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, g)) != NULL) {
 		w->held--;
 		send_to(w, WR_SIDE_STORE, m);
 	}
