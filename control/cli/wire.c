@@ -13,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "cli/wire.h"
+#include "config/config.h"
 
 #define TAKE_WAIT_MS 3000 /* longer than the second of good beats that follows a stall */
 
@@ -281,6 +282,53 @@ static int install_one(struct wr_cli *c, const struct wr_xdp_conf *conf)
 	return WR_EXIT_OK;
 }
 
+static bool named(int argc, char **argv, const char *link)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], link) == 0)
+			return true;
+	return argc == 1;
+}
+
+/* The AF_XDP links of weir.yaml: those named, or all. */
+static int install_configured(struct wr_cli *c, int argc, char **argv)
+{
+	const char *file = c->config ? c->config : "/etc/weir/weir.yaml";
+	struct wr_config_report rep = { 0 };
+	struct wr_config *cfg = NULL;
+	const struct wr_conf *conf;
+	int rc = WR_EXIT_OK, n = 0;
+
+	if (wr_config_load(&file, 1, &cfg, &rep)) {
+		wr_config_report_print(&rep, stderr);
+		wr_config_free(cfg);
+		return wr_cli_fail(c, "%s is not valid: links stay as they are", file);
+	}
+	conf = wr_config_dataplane(cfg);
+	for (uint32_t i = 0; i < conf->nlinks; i++) {
+		char err[WR_XDP_ERR];
+		struct wr_xdp_conf x;
+		int is = named(argc, argv, conf->link[i].name)
+		                 ? wr_xdp_conf_of(&conf->link[i], &x, err)
+		                 : -ENOENT;
+
+		if (is == -ENOENT)
+			continue;
+		n++;
+		if (is < 0)
+			rc = wr_cli_fail(c, "%s", err);
+		else if (is == 0)
+			printf("link %s: its ports belong to DPDK alone, the kernel has no part in "
+			       "it "
+			       "(docs/operate/fail-to-wire.md says what to do instead)\n",
+			       conf->link[i].name);
+		else if (install_one(c, &x))
+			rc = WR_EXIT_FAIL;
+	}
+	wr_config_free(cfg);
+	return n ? rc : wr_cli_fail(c, "%s has no such link", file);
+}
+
 static int run_install(struct wr_cli *c, int argc, char **argv)
 {
 	const char *client = wr_cli_opt(c, &argc, argv, "--client");
@@ -290,6 +338,8 @@ static int run_install(struct wr_cli *c, int argc, char **argv)
 	const char *limit = wr_cli_opt(c, &argc, argv, "--stall-limit");
 	struct wr_xdp_conf conf = { 0 };
 
+	if (!client && !store && !death && !stall && !limit)
+		return install_configured(c, argc, argv);
 	if (!client || !store || argc != 2 || policy_of(death) < 0 || policy_of(stall) < 0 ||
 	    strlen(client) >= IF_NAMESIZE || strlen(store) >= IF_NAMESIZE ||
 	    strlen(argv[1]) >= WR_NAME_MAX)
@@ -307,9 +357,11 @@ const struct wr_cmd wr_cmds_wire[] = {
 	{ "wire", "status", "[LINK...]",
 	  "what the kernel does with each link's frames (0: all inspect)", run_status },
 	{ "wire", "install",
-	  "LINK --client IF --store IF --on-process-death open|closed --on-worker-stall "
+	  "[LINK...] | LINK --client IF --store IF --on-process-death open|closed "
+	  "--on-worker-stall "
 	  "open|closed [--stall-limit 100ms]",
-	  "pin the fail-to-wire programs on a pair of interfaces", run_install },
+	  "pin the fail-to-wire programs of weir.yaml's links, or of a pair of interfaces",
+	  run_install },
 	{ "wire", "open", "LINK... | --all", "planned work: frames pass unscanned", run_set },
 	{ "wire", "closed", "LINK... | --all", "planned work: no frame passes", run_set },
 	{ "wire", "inspect", "LINK... | --all",

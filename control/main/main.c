@@ -7,6 +7,7 @@
  */
 #include "api/api.h"
 #include "config/log.h"
+#include "main/watch.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -192,6 +193,7 @@ static void wait_for_end(const sigset_t *set)
 static int start(struct wr_api *a, const struct args *args, const sigset_t *set)
 {
 	struct wr_api_server *server = NULL;
+	struct wr_watch *watch = NULL;
 	char err[WR_API_ERR] = "out of memory";
 	int rc = 2;
 
@@ -220,9 +222,11 @@ static int start(struct wr_api *a, const struct args *args, const sigset_t *set)
 	}
 	wr_log(WR_LOG_INFO, "start", "version=%s node=%s pid=%d", WR_VERSION,
 	       wr_config_dataplane(a->cfg)->node, (int)getpid());
+	watch = wr_watch_new(a);
 	wait_for_end(set);
 	rc = 0;
 out:
+	wr_watch_free(watch);
 	wr_api_stop(server);
 	wr_audit_free(a->audit);
 	wr_loader_free(a->loader);

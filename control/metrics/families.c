@@ -310,27 +310,6 @@ static void unscanned_bytes(struct wr_page *p)
 /* --- wire, decoders, ruleset, records
  * ---------------------------------------------------------------- */
 
-static void wire_state(struct wr_page *p)
-{
-	static const char *const state[] = {
-		[WR_WIRE_INSPECT] = "inspect", [WR_WIRE_OPEN] = "open", [WR_WIRE_CLOSED] = "closed"
-	};
-
-	for (uint32_t l = 0; l < p->conf->nlinks; l++) {
-		uint64_t is;
-
-		/* Nobody is there to inspect: the declared policy of the link holds. */
-		if (p->s == NULL || !p->link.connected)
-			is = p->conf->link[l].on_process_death == WR_DEATH_OPEN ? WR_WIRE_OPEN
-			                                                        : WR_WIRE_CLOSED;
-		else
-			is = wr_counter_get(&p->s->stats->wire_state[l]);
-		for (unsigned i = 0; i < 3; i++)
-			put(p, is == i, "link=\"%s\",state=\"%s\"", p->conf->link[l].name,
-			    state[i]);
-	}
-}
-
 static void decoder_restarts(struct wr_page *p)
 {
 	put(p, p->s != NULL ? get(&p->s->stats->decoder_restarts) : 0, "%s", "");
@@ -456,7 +435,10 @@ const struct wr_family wr_families[] = {
 	{ "weir_coverage_bytes_total", C, "kind", "what was done with the bytes of bodies", coverage_bytes },
 	{ "weir_unscanned_bytes_total", C, "cause", "bytes that passed without a full scan", unscanned_bytes },
 
-	{ "weir_wire_state", G, "link,state", "1 for the state the link is in", wire_state },
+	{ "weir_wire_state", G, "link,state", "1 for the state the link is in", NULL },
+	{ "weir_wire_epoch", G, "link", "rises each time the wire opens or closes", NULL },
+	{ "weir_wire_frames_total", C, "port,fate", "frames by what the kernel did with them: given to the dataplane, passed open, dropped", NULL },
+	{ "weir_wire_bytes_total", C, "port,fate", "the same in bytes; fate open is what passed unscanned in the kernel", NULL },
 	{ "weir_decoder_restarts_total", C, "", "image decoders that had to be started again", decoder_restarts },
 	{ "weir_decoder_queue", G, "", "images that wait for a decoder", decoder_queue },
 

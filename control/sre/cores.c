@@ -195,6 +195,8 @@ static int find_nics(const struct wr_machine *m, const struct wr_plan_ask *ask, 
 			return refuse(
 			        err, -EINVAL,
 			        "no such interface: `weir cores` lists what this machine has");
+		if (a == b)
+			return refuse(err, -EINVAL, "both ports are the same interface");
 	} else if (!choose_nics(m, &a, &b)) {
 		return refuse(err, -EINVAL,
 		              "no two NICs on one NUMA node: name them with --client and --store");

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +241,28 @@ static void read_pci(struct wr_nic *n, const char *root, const char *dir)
 	basename_of_link(root, n->driver, sizeof(n->driver), path);
 }
 
+static bool is_pci(const char *s)
+{
+	return strlen(s) >= 12 && s[4] == ':' && s[7] == ':' && s[10] == '.';
+}
+
+/* The card behind a device; virtio and the like hang one level below their PCI function. */
+static void pci_of(const char *root, char *out, size_t n, const char *path)
+{
+	char full[PATH], real[PATH_MAX];
+	const char *part = NULL;
+
+	out[0] = '\0';
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	if (!realpath(full, real))
+		return;
+	for (char *p = real; (p = strchr(p, '/')) != NULL;)
+		if (is_pci(++p))
+			part = p;
+	if (part)
+		snprintf(out, n, "%.*s", (int)strcspn(part, "/"), part);
+}
+
 static DIR *open_dir(const char *root, const char *path)
 {
 	char full[PATH];
@@ -264,7 +287,7 @@ static void read_netdevs(struct wr_machine *m, const char *root)
 		snprintf(n->name, sizeof(n->name), "%.63s", e->d_name);
 		snprintf(path, sizeof(path), "/sys/class/net/%.63s/device", e->d_name);
 		read_pci(n, root, path);
-		basename_of_link(root, n->pci, sizeof(n->pci), path);
+		pci_of(root, n->pci, sizeof(n->pci), path);
 		speed = number(root, 0, "/sys/class/net/%.63s/speed", e->d_name);
 		n->speed_mbit = speed > 0 ? (uint32_t)speed : 0;
 		n->carrier = (int)number(root, -1, "/sys/class/net/%.63s/carrier", e->d_name);

@@ -197,6 +197,16 @@ void wr_doctor_metrics(const struct wr_result *r, uint32_t n, FILE *f);
 /* The clock: fills time_* of facts from the kernel. */
 void wr_facts_time(struct wr_facts *f);
 
+/* facts.c: what only a live system has; the checks themselves need neither XDP nor JSON. */
+struct json_t;
+struct wr_stats;
+/* The AF_XDP links of conf as they are pinned here. */
+void wr_facts_wire(struct wr_facts *f, const struct wr_conf *conf);
+/* active: what control says is in force ("bundles": [...]), or null. Control is known then. */
+void wr_facts_bundles(struct wr_facts *f, const struct json_t *active);
+/* Adds one worker's counters. */
+void wr_facts_frames(struct wr_facts *f, const struct wr_stats *s);
+
 const char *wr_level_name(enum wr_level l);
 
 #endif

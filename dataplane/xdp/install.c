@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
 #include <stdarg.h>
@@ -68,14 +69,15 @@ static int side_path(char *out, const char *link, enum wr_xdp_side side, const c
 	return wr_xdp_path(out, link, part);
 }
 
-static int open_pin(const char *link, const char *leaf)
+static int open_pin(const char *link, const char *leaf, bool ro)
 {
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = ro ? BPF_F_RDONLY : 0);
 	char path[PIN_PATH];
 	int e = wr_xdp_path(path, link, leaf);
 
 	if (e)
 		return e;
-	e = bpf_obj_get(path);
+	e = bpf_obj_get_opts(path, &opts);
 	return e < 0 ? -errno : e;
 }
 
@@ -99,14 +101,14 @@ static bool fits(int fd, uint32_t type, size_t value_size)
 	       info.value_size == value_size;
 }
 
-int wr_xdp_pins_open(const char *link, struct wr_pins *p, char *err)
+int wr_xdp_pins_open(const char *link, bool ro, struct wr_pins *p, char *err)
 {
 	struct wr_wire_shared *w;
 
-	p->wire = open_pin(link, "wire");
-	p->count = open_pin(link, "count");
-	p->xsks[0] = open_pin(link, "client/xsks_map");
-	p->xsks[1] = open_pin(link, "store/xsks_map");
+	p->wire = open_pin(link, "wire", ro);
+	p->count = open_pin(link, "count", ro);
+	p->xsks[0] = ro ? -1 : open_pin(link, "client/xsks_map", false);
+	p->xsks[1] = ro ? -1 : open_pin(link, "store/xsks_map", false);
 	if (p->wire < 0) {
 		int e = p->wire;
 
@@ -120,8 +122,9 @@ int wr_xdp_pins_open(const char *link, struct wr_pins *p, char *err)
 	}
 	if (fits(p->wire, BPF_MAP_TYPE_ARRAY, sizeof(*w)) &&
 	    fits(p->count, BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(struct wr_wire_count)) &&
-	    fits(p->xsks[0], BPF_MAP_TYPE_XSKMAP, 4) && fits(p->xsks[1], BPF_MAP_TYPE_XSKMAP, 4)) {
-		w = wr_xdp_map_page(p->wire);
+	    (ro || (fits(p->xsks[0], BPF_MAP_TYPE_XSKMAP, 4) &&
+	            fits(p->xsks[1], BPF_MAP_TYPE_XSKMAP, 4)))) {
+		w = wr_xdp_map_page(p->wire, ro);
 		bool same = w && w->abi == WR_WIRE_ABI && w->size == sizeof(*w);
 
 		if (w)
@@ -134,10 +137,10 @@ int wr_xdp_pins_open(const char *link, struct wr_pins *p, char *err)
 	                   "link %s was installed by another version (weir wire install)", link);
 }
 
-void *wr_xdp_map_page(int wire_fd)
+void *wr_xdp_map_page(int wire_fd, bool ro)
 {
-	void *p = mmap(NULL, sizeof(struct wr_wire_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
-	               wire_fd, 0);
+	void *p = mmap(NULL, sizeof(struct wr_wire_shared), ro ? PROT_READ : PROT_READ | PROT_WRITE,
+	               MAP_SHARED, wire_fd, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -203,10 +206,20 @@ struct install {
 	char *err;
 };
 
+/* weir-control runs as its own user and may look at the page and the counters. */
+static void share(const char *path, mode_t mode)
+{
+	struct group *g = getgrnam("weir");
+
+	if (g && chown(path, (uid_t)-1, g->gr_gid) == 0)
+		(void)chmod(path, mode);
+}
+
 static int make_folder(const char *path, char *err)
 {
 	if (mkdir(path, 0750) && errno != EEXIST)
 		return wr_xdp_fail(err, -errno, "cannot make %s: %s", path, strerror(errno));
+	share(path, 0750);
 	return 0;
 }
 
@@ -255,14 +268,14 @@ static int find_or_make_maps(struct install *in)
 {
 	uint64_t word = 0;
 	uint32_t zero = 0;
-	int old, e = wr_xdp_pins_open(in->c->link, &in->pins, in->err);
+	int old, e = wr_xdp_pins_open(in->c->link, false, &in->pins, in->err);
 
 	if (e == 0)
 		return 0;
 	if (e != -ENOENT && e != -EPROTO)
 		return e;
 	in->fresh = true;
-	old = open_pin(in->c->link, "wire");
+	old = open_pin(in->c->link, "wire", true);
 	if (old >= 0) {
 		struct bpf_map_info info = { 0 };
 		uint32_t len = sizeof(info);
@@ -310,7 +323,7 @@ static uint8_t by_cause(const struct wr_xdp_conf *c, enum wr_wire_cause why)
 /* The policy as declared now; an unattended link follows it at once, a person's word stays. */
 static int write_policy(struct install *in)
 {
-	struct wr_wire_shared *w = wr_xdp_map_page(in->pins.wire);
+	struct wr_wire_shared *w = wr_xdp_map_page(in->pins.wire, false);
 	__u64 word;
 
 	if (!w)
@@ -348,6 +361,8 @@ static int pin_one(struct install *in, int fd, const char *leaf)
 		return wr_xdp_fail(in->err, -errno, "cannot replace %s: %s", path, strerror(errno));
 	if (bpf_obj_pin(fd, path))
 		return wr_xdp_fail(in->err, -errno, "cannot pin %s: %s", path, strerror(errno));
+	if (fd == in->pins.wire || fd == in->pins.count)
+		share(path, 0640);
 	return 0;
 }
 

@@ -28,10 +28,10 @@ WR_PRINTF(3, 4) int wr_xdp_fail(char *err, int error, const char *fmt, ...);
 /* Opens (does not load) the program of one side on these maps. NULL: err says why. */
 struct bpf_object *wr_xdp_object(const struct wr_pins *p, enum wr_xdp_side side, uint32_t peer,
                                  char *err);
-WR_MUST_USE int wr_xdp_pins_open(const char *link, struct wr_pins *p, char *err);
+WR_MUST_USE int wr_xdp_pins_open(const char *link, bool ro, struct wr_pins *p, char *err);
 void wr_xdp_pins_close(struct wr_pins *p);
 /* Interface that the pinned link sits on; 0 = gone. */
 uint32_t wr_xdp_link_ifindex(const char *link, enum wr_xdp_side side, uint32_t *prog_id);
-void *wr_xdp_map_page(int wire_fd);
+void *wr_xdp_map_page(int wire_fd, bool ro);
 
 #endif

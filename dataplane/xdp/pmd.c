@@ -104,7 +104,7 @@ bpf_object__open_file(const char *path, const struct bpf_object_open_opts *opts)
 		return next(path, opts);
 	}
 	errno = ENOENT;
-	if (wr_xdp_pins_open(link, &pins, err) || !learn(link, side))
+	if (wr_xdp_pins_open(link, false, &pins, err) || !learn(link, side))
 		return NULL;
 	o = wr_xdp_object(&pins, side, wr_xdp_link_ifindex(link, (enum wr_xdp_side) !side, NULL),
 	                  err);

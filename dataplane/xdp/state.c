@@ -40,7 +40,7 @@ const char *wr_wire_cause_name(enum wr_wire_cause c)
 	return c < WR_WIRE_CAUSES ? name[c] : "?";
 }
 
-struct wr_xdp *wr_xdp_open(const char *link, char *err)
+static struct wr_xdp *open_link(const char *link, bool ro, char *err)
 {
 	struct wr_xdp *x = calloc(1, sizeof(*x));
 
@@ -48,12 +48,12 @@ struct wr_xdp *wr_xdp_open(const char *link, char *err)
 		wr_xdp_fail(err, -ENOMEM, "no memory");
 		return NULL;
 	}
-	if (wr_xdp_pins_open(link, &x->pins, err)) {
+	if (wr_xdp_pins_open(link, ro, &x->pins, err)) {
 		free(x);
 		return NULL;
 	}
 	snprintf(x->link, sizeof(x->link), "%s", link);
-	x->page = wr_xdp_map_page(x->pins.wire);
+	x->page = wr_xdp_map_page(x->pins.wire, ro);
 	if (!x->page) {
 		wr_xdp_fail(err, -errno, "cannot map the page of link %s: %s", link,
 		            strerror(errno));
@@ -61,6 +61,16 @@ struct wr_xdp *wr_xdp_open(const char *link, char *err)
 		return NULL;
 	}
 	return x;
+}
+
+struct wr_xdp *wr_xdp_open(const char *link, char *err)
+{
+	return open_link(link, false, err);
+}
+
+struct wr_xdp *wr_xdp_open_ro(const char *link, char *err)
+{
+	return open_link(link, true, err);
 }
 
 void wr_xdp_close(struct wr_xdp *x)

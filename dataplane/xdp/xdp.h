@@ -62,6 +62,8 @@ struct wr_xdp;
 
 /* Opens an installed link. NULL: err says why. */
 struct wr_xdp *wr_xdp_open(const char *link, char *err);
+/* The same for who may only look: the page must not be written through it. */
+struct wr_xdp *wr_xdp_open_ro(const char *link, char *err);
 void wr_xdp_close(struct wr_xdp *x);
 struct wr_wire_shared *wr_xdp_page(struct wr_xdp *x);
 WR_MUST_USE int wr_xdp_port(struct wr_xdp *x, enum wr_xdp_side side, struct wr_xdp_port_info *out);

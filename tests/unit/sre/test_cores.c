@@ -112,6 +112,7 @@ static void test_plan(void)
 	IS(plan(1000, 8, "", ""), -ENOSPC, "too much: %s", err);
 	IS(plan(0, 8, "", ""), -EINVAL, "no figure: %s", err);
 	IS(plan(1, 8, "nosuch", "ens3"), -EINVAL, "no such port: %s", err);
+	IS(plan(1, 8, "ens3", "ens3"), -EINVAL, "one port twice: %s", err);
 	IS(plan(40, 8, "ens3", "0000:82:00.0"), 0, "ports on two nodes");
 	OK(strstr(p.reason[0], "crosses sockets") != NULL, "are said to be bad: %s", p.reason[0]);
 }
