@@ -237,7 +237,12 @@ void block_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 		block_step(w, c);
 		return;
 	}
-	if (c->block.phase == WR_BLOCK_WAIT && wait_client(w, p, c, s)) {
+	if (c->block.phase == WR_BLOCK_WAIT) {
+		/* Nothing is acknowledged yet: the store may still need repeats of earlier bytes. */
+		if (!wait_client(w, p, c, s)) {
+			wr_count(&w->lc, WR_R_AFTER_BLOCK, 1);
+			absorb(w, p->m);
+		}
 		block_step(w, c);
 		return;
 	}
