@@ -171,7 +171,7 @@ static int structure(struct wr_json *j, char c)
 	case IN_NUMBER:
 	case IN_WORD: break;
 	}
-	WR_ASSERT(!"structure() only sees its own states");
+	WR_ASSERT(false && "structure() only sees its own states");
 }
 
 static int put_utf8(struct wr_json *j, uint32_t c)

@@ -93,7 +93,8 @@ static int measure_rules(struct wr_compile *c, const uint32_t *pattern, uint32_t
                          const uint8_t *p, size_t bytes, double *out, struct wr_bundle_errors *e)
 {
 	hs_database_t *db;
-	int rc = wr_hs_compile(c, pattern, n, &db, e);
+	/* A rule that counts once falls silent at its first hit; most uploads never hit it. */
+	int rc = wr_hs_compile(c, pattern, n, HS_FLAG_SINGLEMATCH, &db, e);
 
 	if (rc != 0)
 		return rc;

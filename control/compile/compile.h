@@ -107,9 +107,12 @@ WR_MUST_USE int wr_compile_group(struct wr_compile *c, struct wr_plan_group *g,
                                  struct wr_bundle_errors *e);
 WR_MUST_USE int wr_compile_lists(struct wr_compile *c, struct wr_bundle_errors *e);
 WR_MUST_USE int wr_compile_meta(struct wr_compile *c, struct wr_bundle_errors *e);
-/* Hyperscan's serialized database and nothing else; *db: free(). -EBADMSG: e says which rule. */
+/*
+ * The streaming database of n patterns. *db: hs_free_database(). drop_flags: flags to leave out.
+ * -EBADMSG: e says which rule.
+ */
 WR_MUST_USE int wr_hs_compile(const struct wr_compile *c, const uint32_t *pattern, uint32_t n,
-                              hs_database_t **db, struct wr_bundle_errors *e);
+                              uint32_t drop_flags, hs_database_t **db, struct wr_bundle_errors *e);
 
 /* sandbox.c: no way back. NULL, or what could not be had (the caller decides). */
 struct wr_sandbox {

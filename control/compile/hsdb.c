@@ -49,7 +49,7 @@ static int source_key(const struct wr_compile *c, const struct wr_plan_group *g,
 }
 
 int wr_hs_compile(const struct wr_compile *c, const uint32_t *pattern, uint32_t n,
-                  hs_database_t **db, struct wr_bundle_errors *e)
+                  uint32_t drop_flags, hs_database_t **db, struct wr_bundle_errors *e)
 {
 	const char **text = calloc(n + 1u, sizeof(*text));
 	const hs_expr_ext_t **ext = calloc(n + 1u, sizeof(*ext));
@@ -63,7 +63,7 @@ int wr_hs_compile(const struct wr_compile *c, const uint32_t *pattern, uint32_t 
 
 		text[i] = x->text;
 		ext[i] = &x->ext;
-		flags[i] = x->flags;
+		flags[i] = x->flags & ~drop_flags;
 		id[i] = i;
 	}
 	if (rc == 0 && hs_compile_ext_multi(text, flags, id, ext, n, HS_MODE_STREAM, NULL, db,
@@ -155,7 +155,7 @@ int wr_compile_group(struct wr_compile *c, struct wr_plan_group *g, struct wr_bu
 	rc = source_key(c, g, &platform, key);
 	if (rc != 0 || reuse(c, g, key))
 		return rc;
-	rc = wr_hs_compile(c, g->pattern, g->npatterns, &db, e);
+	rc = wr_hs_compile(c, g->pattern, g->npatterns, 0, &db, e);
 	if (rc != 0)
 		return rc;
 	rc = write_shard(c, g, key, platform.cpu_features, db);

@@ -311,15 +311,15 @@ static void copy_entries(const struct wr_table_build *b, struct wr_table *t)
 	for (uint64_t i = 0; i < b->n; i++) {
 		const uint8_t *r = b->records.p + i * b->stride;
 		uint32_t ref = ref_of(b, r);
-		const uint8_t *from = b->names.p + (uint64_t)ref * NAME_UNIT;
+		const uint8_t *from = ref != 0 ? b->names.p + (uint64_t)ref * NAME_UNIT : NULL;
 
 		memcpy(digest + i * b->bytes, r, b->bytes);
 		if (!b->named)
 			continue;
 		if (i % WR_NAMES_BLOCK == 0)
 			block[i / WR_NAMES_BLOCK] = at;
-		name[at] = ref != 0 ? from[0] : 0;
-		if (ref != 0)
+		name[at] = from != NULL ? from[0] : 0;
+		if (from != NULL)
 			memcpy(name + at + 1, from + 1, from[0]);
 		at += 1u + name[at];
 	}
