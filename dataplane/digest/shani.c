@@ -337,7 +337,7 @@ ONE(5)
 ONE(6)
 ONE(7)
 
-        void wr_digest_kernel_shani(const struct wr_digest_batch *b)
+void wr_digest_kernel_shani(const struct wr_digest_batch *b)
 {
 	static wr_digest_kernel *const by_algos[WR_DIGEST_MASKS] = {
 		NULL, run_1, run_2, run_3, run_4, run_5, run_6, run_7,

@@ -69,7 +69,8 @@ struct wr_boot {
 	struct wr_worker *worker[WR_WORKERS_MAX];
 	struct wr_wire_shared *wire[WR_LINKS_MAX]; /* NULL: the kernel has no part in this link */
 	struct wr_xdp *xdp[WR_LINKS_MAX];
-	struct wr_conf_port wired[WR_LINKS_MAX][2]; /* the link's ports, led to the pinned programs */
+	struct wr_conf_port wired[WR_LINKS_MAX]
+	                         [2]; /* the link's ports, led to the pinned programs */
 };
 WR_MUST_USE int wr_boot_new(struct wr_boot *b, char *err);
 void wr_boot_free(struct wr_boot *b);

@@ -114,7 +114,8 @@ static void machine(int sockets, int cores)
 	char p[256];
 
 	/* Thousands of small files: memory, where there is some. */
-	snprintf(root, sizeof(root), "%s/weir-sre-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	snprintf(root, sizeof(root), "%s/weir-sre-XXXXXX",
+	         access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 	if (!mkdtemp(root))
 		exit(1);
 	put("/sys/devices/system/cpu/present", "0-%d", 2 * n - 1);
