@@ -249,6 +249,7 @@ static void test_longest(void)
 	struct wr_record *r;
 	struct slot s;
 	size_t n = 0;
+	json_t *o;
 	char *line;
 
 	memset(junk, 0xff, sizeof(junk));
@@ -271,7 +272,9 @@ static void test_longest(void)
 	IS(wr_record_split(s.p, s.n, &p), 0, "and accepted");
 	line = wr_record_json(&p, &conf, &n);
 	OK(line != NULL && n < 7 * WR_RECORD_MAX, "its line has %zu bytes", n);
-	OK(line != NULL && json_loadb(line, n, 0, NULL) != NULL, "and is JSON");
+	o = line != NULL ? json_loadb(line, n, 0, NULL) : NULL;
+	OK(o != NULL, "and is JSON");
+	json_decref(o);
 	free(line);
 }
 
