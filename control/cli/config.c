@@ -17,10 +17,9 @@ static json_t *report_json(const struct wr_config_report *rep)
 
 	for (unsigned i = 0; i < rep->n; i++)
 		json_array_append_new(errors,
-		                      json_pack("{s:s#%,s:i,s:i,s:s#%}", "file", rep->d[i].file,
-		                                strlen(rep->d[i].file), "line", (int)rep->d[i].line,
-		                                "column", (int)rep->d[i].col, "message",
-		                                rep->d[i].text, strlen(rep->d[i].text)));
+		                      json_pack("{s:s,s:i,s:i,s:s}", "file", rep->d[i].file, "line",
+		                                (int)rep->d[i].line, "column", (int)rep->d[i].col,
+		                                "message", rep->d[i].text));
 	return json_pack("{s:b,s:o,s:i}", "ok", rep->n == 0, "errors", errors, "more",
 	                 (int)rep->lost);
 }

@@ -23,6 +23,10 @@ void wr_config_say(struct wr_config_report *rep, const struct wr_node *at, const
 	va_start(ap, fmt);
 	vsnprintf(d->text, sizeof(d->text), fmt, ap);
 	va_end(ap);
+	/* A message quotes the file: it must move no terminal and may have cut a letter in two. */
+	for (char *c = d->text; *c != '\0'; c++)
+		if (*c < 0x20 || *c >= 0x7f)
+			*c = '?';
 }
 
 void wr_config_report_print(const struct wr_config_report *rep, FILE *f)
