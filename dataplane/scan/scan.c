@@ -344,7 +344,11 @@ int wr_scan_end(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream)
 	}
 	st->hs = NULL;
 	conditions(s, st);
-	settle(s, st); /* a type that never came: rules that wanted one have not hit */
+	if ((st->flags & ST_TYPED) == 0) {
+		/* Nobody said what it is: better every rule than none. */
+		st->types = UINT64_MAX;
+		settle(s, st);
+	}
 	ending = wr_ruleset_endings(st->rs, &n);
 	for (uint32_t i = 0; i < n; i++)
 		if (!seen(st, ending[i]) && holds(st, &st->rule[ending[i]])) {

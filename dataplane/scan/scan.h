@@ -38,10 +38,11 @@ void wr_scan_enter(struct wr_scan *s);
 uint32_t wr_scan_open(struct wr_lcore *lc, struct wr_scan *s, const struct wr_ruleset *rs);
 
 /*
- * The sniffed media type, once known; NULL: it will never be. Told before the first byte is
- * scanned, the stream runs in the type's own group; told later it stays in the union, so that no
- * match is torn. Rules for other types are dropped either way. 1 when hits came out that had waited
- * for it.
+ * The sniffed media type, once known; NULL: sniffed, and nothing that has a name. Told before the
+ * first byte is scanned, the stream runs in the type's own group; told later it stays in the union,
+ * so that no match is torn. Rules for other types are dropped either way. 1 when hits came out that
+ * had waited for it. When it is never told, rules for any type apply, but only from wr_scan_end()
+ * on.
  */
 int wr_scan_type(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream, const char *media_type);
 

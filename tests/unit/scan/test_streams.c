@@ -112,9 +112,17 @@ static void types(void)
 	IS(engine_hit(s, "jpeg-and-c"), -1, "nor in a condition");
 	down(s);
 	s = up();
-	feed(s, "JPG");
+	feed(s, "JPG<c>");
+	IS(engine_hit(s, "jpeg"), -1, "nobody told the type: it waits");
 	end(s);
-	IS(engine_hit(s, "jpeg"), -1, "a type that never comes is no type");
+	IS(engine_hit(s, "jpeg"), 3, "until the end, then every rule counts");
+	IS(engine_hit(s, "jpeg-and-c"), 6, "and every condition");
+	down(s);
+	s = up();
+	feed(s, "JPG");
+	IS(wr_scan_type(&engine_lc, engine_scan, s, NULL), 0, "told that it has none");
+	end(s);
+	IS(engine_hit(s, "jpeg"), -1, "no rule for a type counts");
 	down(s);
 }
 
