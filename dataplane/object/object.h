@@ -18,6 +18,8 @@
 #include "handoff/pkt.h"
 #include "lcore/lcore.h"
 #include "mem/mem.h"
+#include "object/sniff.h"
+#include "object/trim.h"
 #include "ruleset/ruleset.h"
 
 enum wr_object_state {
