@@ -29,15 +29,18 @@ static json_t *port_json(const struct wr_xdp_port_info *p)
 {
 	const struct wr_wire_count *c = &p->count;
 
-	return json_pack(
-	        "{s:s?, s:i, s:i, s:s, s:{s:I,s:I}, s:{s:I,s:I}, s:{s:I,s:I}, s:{s:I,s:I}}",
-	        "interface", p->ifindex ? p->ifname : NULL, "ifindex", (int)p->ifindex, "program",
-	        (int)p->prog_id, "mode", p->generic ? "generic" : "native", "socket", "frames",
-	        (json_int_t)c->socket_frames, "bytes", (json_int_t)c->socket_bytes, "open",
-	        "frames", (json_int_t)c->open_frames, "bytes", (json_int_t)c->open_bytes, "closed",
-	        "frames", (json_int_t)c->closed_frames, "bytes", (json_int_t)c->closed_bytes,
-	        "unserved", "frames", (json_int_t)c->unserved_frames, "bytes",
-	        (json_int_t)c->unserved_bytes);
+	return json_pack("{s:s, s:i, s:i, s:s, s:{s:I,s:I}, s:{s:I,s:I}, s:{s:I,s:I}, s:{s:I,s:I}}",
+	                 "interface", p->ifname, "ifindex", (int)p->ifindex, "program",
+	                 (int)p->prog_id, "mode",
+	                 !p->ifindex  ? "not here"
+	                 : p->generic ? "generic"
+	                              : "native",
+	                 "socket", "frames", (json_int_t)c->socket_frames, "bytes",
+	                 (json_int_t)c->socket_bytes, "open", "frames", (json_int_t)c->open_frames,
+	                 "bytes", (json_int_t)c->open_bytes, "closed", "frames",
+	                 (json_int_t)c->closed_frames, "bytes", (json_int_t)c->closed_bytes,
+	                 "unserved", "frames", (json_int_t)c->unserved_frames, "bytes",
+	                 (json_int_t)c->unserved_bytes);
 }
 
 static const char *policy_name(uint8_t p)
@@ -86,7 +89,7 @@ static void print_port(const json_t *link, const char *side)
 	const json_t *p = json_object_get(link, side);
 	const char *name = wr_cli_str(p, "interface");
 
-	printf("  %-7s%-16s%-8s", side, *name ? name : "(gone)", wr_cli_str(p, "mode"));
+	printf("  %-7s%-16s%-8s", side, name, wr_cli_str(p, "mode"));
 	for (size_t i = 0; i < WR_COUNT_OF(kind); i++) {
 		const json_t *k = json_object_get(p, kind[i]);
 

@@ -61,6 +61,7 @@ struct wr_wire_shared {
 	__u64 opened, closed; /* times that a program or a person left INSPECT for this state */
 	__u64 good_since_ns;  /* since when every beat has been fresh; 0 = it is not (main thread's
 	                         note) */
+	char ifname[2][16]; /* as installed; the index means nothing in another network namespace */
 	struct wr_wire_beat beat[WR_WIRE_WORKERS] __attribute__((aligned(64)));
 	struct wr_wire_queue queue[WR_WIRE_QUEUES];
 };

@@ -137,12 +137,24 @@ int wr_xdp_pins_open(const char *link, bool ro, struct wr_pins *p, char *err)
 	                   "link %s was installed by another version (weir wire install)", link);
 }
 
+/*
+ * Who may only look gets a copy: the kernel maps no BPF map through a descriptor that is not
+ * writable. Either way it is sizeof(struct wr_wire_shared) of memory that munmap() ends.
+ */
 void *wr_xdp_map_page(int wire_fd, bool ro)
 {
-	void *p = mmap(NULL, sizeof(struct wr_wire_shared), ro ? PROT_READ : PROT_READ | PROT_WRITE,
-	               MAP_SHARED, wire_fd, 0);
+	const size_t n = sizeof(struct wr_wire_shared);
+	uint32_t zero = 0;
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+	               ro ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, ro ? -1 : wire_fd, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	if (ro && bpf_map_lookup_elem(wire_fd, &zero, p)) {
+		munmap(p, n);
+		return NULL;
+	}
+	return p;
 }
 
 static int reuse(struct bpf_object *o, const char *name, int fd)
@@ -332,6 +344,7 @@ static int write_policy(struct install *in)
 	w->on_process_death = in->c->on_process_death;
 	w->on_worker_stall = in->c->on_worker_stall;
 	w->stall_limit_ns = in->c->stall_limit_ns;
+	memcpy(w->ifname, in->c->ifname, sizeof(w->ifname));
 	w->abi = WR_WIRE_ABI;
 	w->size = sizeof(*w);
 	word = wr_wire_decision(w);

@@ -130,14 +130,16 @@ static void add(struct wr_wire_count *to, const struct wr_wire_count *c)
 int wr_xdp_port(struct wr_xdp *x, enum wr_xdp_side side, struct wr_xdp_port_info *out)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
+	char here[IF_NAMESIZE];
 	int cpus = libbpf_num_possible_cpus();
 	struct wr_wire_count *c;
 	uint32_t key = side;
 
 	memset(out, 0, sizeof(*out));
 	out->ifindex = wr_xdp_link_ifindex(x->link, side, &out->prog_id);
-	if (out->ifindex && !if_indextoname(out->ifindex, out->ifname))
+	if (!if_indextoname(out->ifindex, here) || strcmp(here, x->page->ifname[side]) != 0)
 		out->ifindex = 0;
+	memcpy(out->ifname, x->page->ifname[side], sizeof(out->ifname));
 	if (out->ifindex && bpf_xdp_query((int)out->ifindex, 0, &q) == 0)
 		out->generic = q.attach_mode == XDP_ATTACHED_SKB;
 	if (cpus <= 0)

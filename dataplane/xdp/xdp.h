@@ -40,8 +40,8 @@ struct wr_xdp_conf {
 };
 
 struct wr_xdp_port_info {
-	uint32_t ifindex; /* 0: the interface is gone, or not in this network namespace */
-	char ifname[IF_NAMESIZE];
+	uint32_t ifindex;         /* 0: the interface is gone, or not in this network namespace */
+	char ifname[IF_NAMESIZE]; /* as installed */
 	uint32_t prog_id;
 	bool generic; /* the driver has no native XDP: slower, works */
 	struct wr_wire_count count;
@@ -62,7 +62,7 @@ struct wr_xdp;
 
 /* Opens an installed link. NULL: err says why. */
 struct wr_xdp *wr_xdp_open(const char *link, char *err);
-/* The same for who may only look: the page must not be written through it. */
+/* The same for who may only look: the page is a copy of this moment. */
 struct wr_xdp *wr_xdp_open_ro(const char *link, char *err);
 void wr_xdp_close(struct wr_xdp *x);
 struct wr_wire_shared *wr_xdp_page(struct wr_xdp *x);

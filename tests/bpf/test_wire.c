@@ -134,6 +134,20 @@ static void serve(uint32_t n)
 	wr_xdp_serve(w, 0, slots, n);
 }
 
+static int test_look(void)
+{
+	struct wr_xdp *ro = wr_xdp_open_ro("t", err);
+	struct wr_xdp_port_info p;
+	int e;
+
+	if (!ro)
+		return -1;
+	e = wr_xdp_page(ro)->decision != w->decision || wr_xdp_port(ro, WR_XDP_CLIENT, &p) ||
+	    strcmp(p.ifname, "wtc") != 0;
+	wr_xdp_close(ro);
+	return e;
+}
+
 static void test_install(void)
 {
 	struct wr_xdp_port_info p;
@@ -151,6 +165,7 @@ static void test_install(void)
 	IS(wr_xdp_port(x, WR_XDP_STORE, &p), 0, "port info");
 	IS(p.ifindex, if_nametoindex("wts"), "the store program sits on its interface");
 	OK(!p.generic, "in native mode");
+	IS(test_look(), 0, "who may only look sees the same word");
 	IS(wr_xdp_list(names, 4), 1, "one link is listed");
 	OK(strcmp(names[0], "t") == 0, "by its name");
 }
