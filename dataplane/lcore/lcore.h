@@ -23,6 +23,7 @@
 #include "base/mix.h"
 
 struct rte_mempool;
+struct wr_frag;
 
 #define WR_EVENT_RATE  10u
 #define WR_EVENT_BURST 20u
@@ -51,6 +52,7 @@ struct wr_lcore {
 	struct wr_ring *records, *events;
 	const struct wr_conf *conf;
 	struct wr_pools pools;
+	struct wr_frag *frag; /* pkt/: NULL unless a policy reassembles fragments */
 	struct wr_mix_key key;
 	uint64_t rng; /* xorshift state: ids only, never secrets */
 	uint64_t next_event[WR_R_COUNT];

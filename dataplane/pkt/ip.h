@@ -7,6 +7,7 @@
 
 #include "abi/reason.h"
 #include "base/base.h"
+#include "handoff/pkt.h"
 
 #define WR_IP_TCP 6u
 
@@ -27,6 +28,13 @@ struct wr_ip {
  */
 enum wr_reason wr_ip4_parse(const uint8_t *b, uint32_t l3, uint32_t n, struct wr_ip *ip);
 enum wr_reason wr_ip6_parse(const uint8_t *b, uint32_t l3, uint32_t n, struct wr_ip *ip);
+
+/* Ethernet and tags: p->l3 and the VLAN words of p->key; *type is what follows. sort.c */
+enum wr_reason wr_ether_parse(const uint8_t *b, uint32_t n, struct wr_pkt *p, uint32_t *type);
+/* Addresses into the key: `client` is the end on the client's side, whoever sent the frame. sort.c
+ */
+void wr_key_addresses(const uint8_t *b, const struct wr_ip *ip, enum wr_side side,
+                      struct wr_flow_key *k);
 
 /* Partial checksum of the pseudo header for a TCP segment of n bytes. */
 uint64_t wr_ip_pseudo(const uint8_t *b, const struct wr_ip *ip, uint32_t n);

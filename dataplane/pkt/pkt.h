@@ -36,6 +36,7 @@ enum wr_reason wr_pkt_parse(const struct wr_lcore *lc, enum wr_side side, struct
  * The index of the first service that has this store address (IPv4 mapped) and port, or -1.
  * WR_PKT_ANY_PORT: of the first with this address that inspects every port.
  */
+bool wr_pkt_service_has(const struct wr_conf_service *s, const uint8_t addr[16]);
 #define WR_PKT_ANY_PORT 0x10000u
 int wr_pkt_service(const struct wr_conf *c, const uint8_t addr[16], uint32_t port);
 

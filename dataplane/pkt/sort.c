@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "pkt/csum.h"
+#include "pkt/frag.h"
 #include "pkt/ip.h"
 
 #define PREFETCH_AHEAD 4
@@ -30,8 +31,7 @@ static bool is_tag(uint32_t type)
 	return type == TYPE_VLAN || type == TYPE_QINQ || type == TYPE_OLDQ;
 }
 
-/* Ethernet and tags: p->l3 and the VLAN words of the key; *type is what follows. */
-static enum wr_reason parse_ether(const uint8_t *b, uint32_t n, struct wr_pkt *p, uint32_t *type)
+enum wr_reason wr_ether_parse(const uint8_t *b, uint32_t n, struct wr_pkt *p, uint32_t *type)
 {
 	uint32_t at = 12, tags = 0, vid[WR_PKT_TAGS] = { 0 };
 
@@ -155,25 +155,30 @@ static bool net_has(const struct wr_conf_net *net, const uint8_t addr[16])
 	return rest == 0 || ((net->addr[bytes] ^ addr[bytes]) & (0xff00u >> rest) & 0xffu) == 0;
 }
 
+bool wr_pkt_service_has(const struct wr_conf_service *s, const uint8_t addr[16])
+{
+	for (uint32_t k = 0; k < s->nnets; k++)
+		if (net_has(&s->net[k], addr))
+			return true;
+	return s->nnets == 0;
+}
+
 int wr_pkt_service(const struct wr_conf *c, const uint8_t addr[16], uint32_t port)
 {
 	for (uint32_t i = 0; i < c->nservices; i++) {
 		const struct wr_conf_service *s = &c->service[i];
-		bool a = s->nnets == 0, q = s->nports == 0;
+		bool q = s->nports == 0;
 
 		for (uint32_t k = 0; !q && k < s->nports; k++)
 			q = s->port[k] == port;
-		for (uint32_t k = 0; q && !a && k < s->nnets; k++)
-			a = net_has(&s->net[k], addr);
-		if (a && q)
+		if (q && wr_pkt_service_has(s, addr))
 			return (int)i;
 	}
 	return -1;
 }
 
-/* Addresses into the key: `client` is the end on the client's side, whoever sent this frame. */
-static void key_addresses(const uint8_t *b, const struct wr_ip *ip, enum wr_side side,
-                          struct wr_flow_key *k)
+void wr_key_addresses(const uint8_t *b, const struct wr_ip *ip, enum wr_side side,
+                      struct wr_flow_key *k)
 {
 	uint8_t *src = side == WR_SIDE_CLIENT ? k->client : k->store;
 	uint8_t *dst = side == WR_SIDE_CLIENT ? k->store : k->client;
@@ -208,7 +213,7 @@ static enum wr_reason parse_l4(const struct wr_lcore *lc, enum wr_side side, con
 	uint16_t sport, dport;
 	int service;
 
-	key_addresses(b, ip, side, &p->key);
+	wr_key_addresses(b, ip, side, &p->key);
 	if (ip->frag_offset != 0)
 		return later_fragment(lc->conf, p);
 	if (ip->end - ip->l4 < 4)
@@ -239,7 +244,7 @@ enum wr_reason wr_pkt_parse(const struct wr_lcore *lc, enum wr_side side, struct
 	p->side = (uint8_t)side;
 	if (m->nb_segs != 1)
 		return WR_R_MULTI_SEG;
-	why = parse_ether(b, m->data_len, p, &type);
+	why = wr_ether_parse(b, m->data_len, p, &type);
 	if (why != WR_R_NONE)
 		return why;
 	if (type == TYPE_IPV4)
@@ -283,6 +288,10 @@ void wr_pkt_sort_burst(struct wr_lcore *lc, enum wr_side side, struct rte_mbuf *
 			out->ninspect++;
 			continue;
 		}
+		/* A fragment that is taken up ends here; the datagram comes back as a frame. */
+		if (lc->frag != NULL && (why == WR_R_IP_FRAGMENT || why == WR_R_NOT_SERVICE) &&
+		    wr_frag_take(lc, lc->frag, side, m[i]))
+			why = WR_R_IP_FRAGMENT;
 		wr_count(lc, why, 1);
 		if (wr_reason_info(why)->def == WR_RD_WIRE)
 			out->pass[out->npass++] = m[i];

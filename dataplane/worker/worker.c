@@ -6,6 +6,7 @@
 
 #include <rte_cycles.h>
 
+#include "pkt/frag.h"
 #include "worker/conn.h"
 
 void wr_worker_publish(struct wr_worker *w, struct wr_ruleset *rs)
@@ -167,6 +168,9 @@ static uint32_t receive(struct wr_worker *w, enum wr_side side)
 	w->cursor[side] = 0;
 	/* Half a burst at most from the others, so that neither way in can starve the other. */
 	foreign = exchange_receive(&w->exchange, side, m, WR_BURST / 2);
+	if (w->lc.frag != NULL)
+		foreign = (uint16_t)(foreign +
+		                     wr_frag_fetch(w->lc.frag, side, m + foreign, WR_BURST / 4));
 	n = w->port[side].rx(w->port[side].ctx, m + foreign, (uint16_t)(WR_BURST - foreign));
 	wr_counter_add(&sp->polls, 1);
 	if (n == 0)

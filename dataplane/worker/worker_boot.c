@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "pkt/frag.h"
 #include "worker/conn.h"
 #include "worker/worker.h"
 
@@ -58,6 +59,8 @@ struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_
 	atomic_store(&w->seen, UINT64_MAX);
 	if (!pools_new(w, a->conf))
 		goto fail;
+	if (wr_frag_wanted(a->conf) && (w->lc.frag = wr_frag_new()) == NULL)
+		goto fail;
 	w->digest = wr_digest_new(w->ndigests, a->digest);
 	if (w->digest == NULL)
 		goto fail;
@@ -81,6 +84,7 @@ void wr_worker_free(struct wr_worker *w)
 		if (wr_flow_used(w->flows, i))
 			conn_free(w, i);
 	exchange_drain(&w->exchange);
+	wr_frag_free(w->lc.frag);
 	w->lc.records = NULL;
 	if (w->objects != NULL)
 		records_write(w);
