@@ -90,6 +90,7 @@ struct wr_http_req {
 	uint16_t nheaders;
 	uint16_t reason; /* in state BAD */
 	uint8_t state, sub, field, flags, digits, proxy;
+	uint32_t serial; /* of the slot, as it was when it became ours */
 };
 static_assert(sizeof(struct wr_http_req) <= WR_CACHE_LINE, "the price of an idle connection");
 

@@ -7,12 +7,13 @@
 
 #define SLOT_BYTES 5120u
 #define NAME_KEEP  64u /* longer than any name we know */
-#define REST_KEEP  (SLOT_BYTES - sizeof(struct wr_http_head) - 12 - NAME_KEEP)
+#define REST_KEEP  (SLOT_BYTES - sizeof(struct wr_http_head) - 16 - NAME_KEEP)
 #define RHEAD_KEEP 768u
 
 struct head_slot {
 	struct wr_http_head head; /* first: a head is its slot */
 	uint32_t next;            /* free list, slot + 1 */
+	uint32_t serial;          /* changes whenever the slot changes hands */
 	uint16_t used, from;      /* bytes of buf taken; first byte of the current value */
 	uint16_t nname, taken;
 	char name[NAME_KEEP];
@@ -70,7 +71,6 @@ enum state {
 #define F_LATER  0x01u /* not the first request of the connection */
 #define F_EMPTY  0x06u /* CRLFs skipped so far, times 2 */
 #define F_EMPTY1 0x02u
-#define F_CHUNK1 0x08u /* some chunk size digit was not 0 */
 #define F_DUP    0x10u /* the value is a second Content-Length */
 #define F_CUT    0x20u /* the value is longer than is kept */
 #define F_OVER   0x40u /* beyond header_bytes, observed */
@@ -95,7 +95,10 @@ static inline bool is_value(uint8_t c)
 
 static inline struct head_slot *slot_of(const struct wr_http_req *h)
 {
-	return h->head == 0 ? NULL : &h->t->slot[h->head - 1];
+	struct head_slot *s = h->head == 0 ? NULL : &h->t->slot[h->head - 1];
+
+	/* A head that was taken and given back may be another connection's by now. */
+	return s != NULL && s->serial == h->serial ? s : NULL;
 }
 
 /* Counts why; true when policy only observes it: then the caller goes on in the defined reading. */

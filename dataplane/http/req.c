@@ -46,7 +46,8 @@ static bool slot_get(struct wr_http_req *h, uint64_t off)
 	if (t->free == 0)
 		return false;
 	h->head = t->free;
-	s = slot_of(h);
+	s = &t->slot[h->head - 1];
+	h->serial = ++s->serial;
 	t->free = s->next;
 	t->nfree--;
 	memset(&s->head, 0, sizeof(s->head));
@@ -60,6 +61,7 @@ void wr_http_head_put(struct wr_http *t, struct wr_http_head *head)
 	struct head_slot *s = (struct head_slot *)(void *)head;
 
 	WR_ASSERT(s >= t->slot && s < t->slot + t->conf.heads);
+	s->serial++;
 	s->next = t->free;
 	t->free = (uint32_t)(s - t->slot) + 1;
 	t->nfree++;

@@ -233,6 +233,26 @@ static void slots(void)
 	wr_http_req_close(&g);
 	wr_http_req_close(&h);
 	IS(wr_http_heads_free(r->t), 1, "close gives the slot back");
+	/* A head that was taken and given back is nobody's: the next request must not free it
+	 * again. */
+	wr_http_req_init(&h, r->t, &r->policy, WR_PROXY_OFF);
+	wr_http_req_init(&g, r->t, &r->policy, WR_PROXY_OFF);
+	in = in2 = (struct wr_span){ (const uint8_t *)two, (const uint8_t *)two + strlen(two), 0,
+		                     NULL };
+	wr_http_req_next(&r->lc, &h, &in, &out);
+	head = wr_http_head_take(&h);
+	while (wr_http_req_next(&r->lc, &h, &in, &out) == WR_HTTP_BODY)
+		;
+	OK(wr_http_req_head(&h) == head, "taken, it is still seen");
+	wr_http_head_put(r->t, head);
+	OK(wr_http_req_head(&h) == NULL, "given back, it is not");
+	IS(wr_http_req_next(&r->lc, &g, &in2, &out), WR_HTTP_HEAD,
+	   "another connection gets the slot");
+	IS(wr_http_req_next(&r->lc, &h, &in, &out), WR_HTTP_BUSY, "the first one frees nothing");
+	wr_http_req_close(&h);
+	IS(wr_http_heads_free(r->t), 0, "... nor when it closes");
+	wr_http_req_close(&g);
+	IS(wr_http_heads_free(r->t), 1, "the owner does");
 	http_run_free(r);
 }
 
