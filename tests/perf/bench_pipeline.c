@@ -241,8 +241,8 @@ static struct span run_bytes(struct bench *b, uint64_t bytes)
 		turn(b);
 	mark(b, &s, 1);
 	/* The peer works inside the stages rx and tx; its part is not the worker's. */
-	s.stage[WR_STAGE_RX] -= s.rx;
-	s.stage[WR_STAGE_TX] -= s.tx;
+	s.stage[WR_STAGE_RX] -= wr_min_u64(s.rx, s.stage[WR_STAGE_RX]);
+	s.stage[WR_STAGE_TX] -= wr_min_u64(s.tx, s.stage[WR_STAGE_TX]);
 	return s;
 }
 
