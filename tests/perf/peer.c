@@ -10,11 +10,12 @@
 #include "mem/mem.h"
 #include "perf.h"
 
-#define HEAD   54u /* Ethernet, IPv4, TCP without options */
-#define C_ISN  1000u
-#define S_ISN  5000u
-#define WINDOW 65535u
-#define WSCALE 7u
+#define HEAD     54u /* Ethernet, IPv4, TCP without options */
+#define C_ISN    1000u
+#define S_ISN    5000u
+#define WINDOW   65535u
+#define PLANT_AT 700u /* where in a payload frame */
+#define WSCALE   7u
 
 #define F_FIN 1u
 #define F_SYN 2u
@@ -196,7 +197,7 @@ static struct rte_mbuf *body_frame(struct peer *p, uint32_t i)
 		p->next_frame = k + 1 == p->o.frames ? 0 : k + 1;
 	if (len != PEER_MSS)
 		psum = sum(rte_pktmbuf_mtod_offset(m, uint8_t *, HEAD), len);
-	else if (!c->listed && p->frame_planted[k])
+	if (!c->listed && p->frame_planted[k] && len >= PLANT_AT + sizeof(PEER_PLANT) - 1)
 		c->planted = 1;
 	header(m, p, i, true, F_ACK, c->c_nxt, c->s_nxt, len, psum);
 	rte_mbuf_refcnt_update(m, 1);
@@ -528,7 +529,7 @@ struct peer *peer_new(const struct peer_opts *o, uint64_t seed)
 		p->frame[k] = payload_mbuf(p, &seed);
 		b = rte_pktmbuf_mtod_offset(p->frame[k], uint8_t *, HEAD);
 		if (o->plant_frames != 0 && k % (o->frames / o->plant_frames) == 17) {
-			memcpy(b + 700, PEER_PLANT, sizeof(PEER_PLANT) - 1);
+			memcpy(b + PLANT_AT, PEER_PLANT, sizeof(PEER_PLANT) - 1);
 			p->frame_planted[k] = 1;
 		}
 		p->frame_sum[k] = sum(b, PEER_MSS);
