@@ -184,6 +184,8 @@ enum wr_http_rev wr_http_resp_next(struct wr_lcore *lc, struct wr_http_resp *r, 
  * RESP_MORE where nothing was open. */
 enum wr_http_rev wr_http_resp_fin(struct wr_lcore *lc, struct wr_http_resp *r,
                                   struct wr_http_resp_out *out);
+/* Bytes of a response that is not complete have passed: nothing may be injected before its end. */
+bool wr_http_resp_begun(const struct wr_http_resp *r);
 /* Valid after RESP_HEAD until the next call. Never NULL there. */
 const struct wr_http_rhead *wr_http_resp_head(const struct wr_http_resp *r);
 

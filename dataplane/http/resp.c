@@ -450,3 +450,8 @@ enum wr_http_rev wr_http_resp_fin(struct wr_lcore *lc, struct wr_http_resp *r,
 	pop(r);
 	return WR_HTTP_RESP_END;
 }
+
+bool wr_http_resp_begun(const struct wr_http_resp *r)
+{
+	return r->state != R_IDLE;
+}

@@ -162,6 +162,8 @@ void block_step(struct wr_worker *w, struct conn *c)
 	};
 	uint32_t todo;
 
+	/* A response under way that is not an earlier request's is this one's. */
+	v.begun |= c->resp + 1 == c->blocked_req && wr_http_resp_begun(&c->resps);
 	if (c->blocked_obj != 0)
 		v.begun |= wr_object_at(w->objects, c->blocked_obj)->early != 0;
 	todo = wr_block_step(&c->block, &v, w->lc.conf);
@@ -238,7 +240,8 @@ void block_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 		return;
 	}
 	if (c->block.phase == WR_BLOCK_WAIT) {
-		/* Nothing is acknowledged yet: the store may still need repeats of earlier bytes. */
+		/* Nothing is acknowledged yet: the store may still need repeats of earlier bytes.
+		 */
 		if (!wait_client(w, p, c, s)) {
 			wr_count(&w->lc, WR_R_AFTER_BLOCK, 1);
 			absorb(w, p->m);

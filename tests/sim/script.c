@@ -1,0 +1,687 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * script - a whole worker, one thing at a time: each segment by hand, each frame that leaves
+ * asserted.
+ *
+ * What the seeded schedules of sim prove in the mass, these exchanges pin down singly, so that a
+ * planted fault has a name at once. Frames are made and read by wire.c, which shares no code with
+ * the product.
+ *
+ * usage: script WEIR-COMPILE BUNDLE
+ */
+#include <rte_mbuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem/mem.h"
+#include "sim/load.h"
+#include "sim/rig.h"
+#include "tap.h"
+#include "worker/worker.h"
+
+#define MS       1000000ull
+#define S        1000000000ull
+#define RING     (64u << 10)
+#define MBUFS    4096u
+#define F_URG    32u
+#define LISTED   3000u
+#define OUT_MAX  256u
+#define CLIENT   0
+#define STORE    1
+#define C_ISN    1000u
+#define S_ISN    9000u
+#define REAL     (1700000000 * S)
+#define HEAD(n)  "PUT /o HTTP/1.1\r\nHost: store\r\nContent-Length: " #n "\r\n\r\n"
+#define CREATED  "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
+#define IN(a, b) ((a) != NULL && strstr((a), (b)) != NULL)
+
+static const char mark[] = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
+#define MARK ((uint32_t)sizeof(mark) - 1)
+
+struct got {
+	struct seg seg;
+	uint8_t b[FRAME_MAX + 1]; /* one more: payload of text may be read as a string */
+};
+
+static struct wr_conf conf;
+static struct wr_stats stats;
+static struct wr_ring *records;
+static struct rte_mempool *pools[3];
+static struct wr_worker *worker;
+static struct frame *in[2];
+static struct got out[2][OUT_MAX]; /* [where to] */
+static uint32_t nout[2];
+static uint64_t now = S;
+static struct addr client = { { 10, 0, 0, 1 }, 2000 }, store = { { 10, 0, 0, 2 }, 80 };
+static bool stamps;
+static uint32_t ts_client = 5000, ts_store = 7000;
+static uint16_t window[2] = { 60000, 60000 };
+static uint32_t sent[2], acked[2]; /* stream offsets, as each host counts them */
+
+/* --- the worker's ports
+ * ------------------------------------------------------------------------------ */
+
+static int side_of[2] = { CLIENT, STORE };
+
+static uint16_t port_rx(void *ctx, struct rte_mbuf **m, uint16_t n)
+{
+	int side = *(int *)ctx;
+	uint16_t got = 0;
+
+	while (got < n && in[side] != NULL) {
+		struct frame *f = in[side];
+		struct rte_mbuf *b = rte_pktmbuf_alloc(pools[0]);
+
+		in[side] = f->next;
+		WR_ASSERT(b != NULL);
+		memcpy(rte_pktmbuf_append(b, (uint16_t)f->len), f->b, f->len);
+		m[got++] = b;
+		free(f);
+	}
+	return got;
+}
+
+static uint16_t port_tx(void *ctx, struct rte_mbuf **m, uint16_t n)
+{
+	int side = *(int *)ctx;
+
+	for (uint16_t i = 0; i < n; i++) {
+		struct got *g = &out[side][nout[side]];
+
+		memset(g->b, 0, sizeof(g->b));
+		memcpy(g->b, rte_pktmbuf_mtod(m[i], uint8_t *), m[i]->data_len);
+		WR_ASSERT(frame_read(g->b, m[i]->data_len, &g->seg));
+		rte_pktmbuf_free(m[i]);
+		/* Repeats of earlier scripts are not this one's business. */
+		if ((side == CLIENT ? g->seg.dport : g->seg.sport) == client.port)
+			nout[side]++;
+		WR_ASSERT(nout[side] < OUT_MAX);
+	}
+	return n;
+}
+
+/* --- the hosts
+ * --------------------------------------------------------------------------------------- */
+
+static void turn(void)
+{
+	uint64_t a, b;
+
+	nout[CLIENT] = nout[STORE] = 0;
+	for (int i = 0; i < 3; i++) { /* what a turn puts off, the next takes up */
+		now += MS / 10;
+		wr_worker_turn(worker, now, now + REAL);
+	}
+	a = wr_counter_get(&stats.fate[WR_FATE_RECEIVED]) +
+	    wr_counter_get(&stats.fate[WR_FATE_GENERATED]);
+	b = wr_counter_get(&stats.fate[WR_FATE_SENT]) +
+	    wr_counter_get(&stats.fate[WR_FATE_DROPPED]) +
+	    wr_counter_get(&stats.fate[WR_FATE_ABSORBED]) + wr_counter_get(&stats.frames_held);
+	if (a != b)
+		IS(a, b, "frames in = frames out and held");
+}
+
+static void later(uint64_t ns)
+{
+	now += ns;
+	turn();
+}
+
+static void put(int side, const struct seg *s)
+{
+	struct frame *f = calloc(1, sizeof(*f)), **p = &in[side];
+
+	WR_ASSERT(f != NULL);
+	f->len = frame_make(f->b, side == CLIENT ? &client : &store,
+	                    side == CLIENT ? &store : &client, s);
+	while (*p != NULL)
+		p = &(*p)->next;
+	*p = f;
+}
+
+/* A segment of `side` at stream offset off (-1 = the SYN's place). */
+static struct seg segment(int side, int64_t off, const void *data, uint32_t n, uint8_t flags)
+{
+	bool c = side == CLIENT;
+
+	return (struct seg){ .seq = (c ? C_ISN : S_ISN) + 1 + (uint32_t)off,
+		             .ack = (c ? S_ISN : C_ISN) + 1 + acked[side],
+		             .flags = flags,
+		             .window = window[side],
+		             .has_ts = stamps,
+		             .ts = c ? ts_client : ts_store,
+		             .ecr = c ? ts_store : ts_client,
+		             .data = data,
+		             .len = n };
+}
+
+static void send_at(int side, uint32_t off, const void *data, uint32_t n)
+{
+	struct seg s = segment(side, off, data, n, F_ACK | F_PSH);
+
+	if (off + n > sent[side])
+		sent[side] = off + n;
+	put(side, &s);
+	turn();
+}
+
+static void say(int side, const char *text)
+{
+	send_at(side, sent[side], text, (uint32_t)strlen(text));
+}
+
+static void ack(int side, uint32_t off)
+{
+	struct seg s;
+
+	acked[side] = off;
+	s = segment(side, sent[side], NULL, 0, F_ACK);
+	put(side, &s);
+	turn();
+}
+
+/* A connection of its own for each script: the next port. */
+static void connect_with(const void *syn_data, uint32_t n)
+{
+	struct seg s;
+
+	client.port++;
+	memset(sent, 0, sizeof(sent));
+	memset(acked, 0, sizeof(acked));
+	window[CLIENT] = window[STORE] = 60000;
+	s = segment(CLIENT, -1, syn_data, n, F_SYN);
+	s.ack = 0;
+	put(CLIENT, &s);
+	turn();
+	if (syn_data != NULL)
+		return;
+	s = segment(STORE, -1, NULL, 0, F_SYN | F_ACK);
+	put(STORE, &s);
+	turn();
+	ack(CLIENT, 0);
+}
+
+static void connected(void)
+{
+	stamps = false;
+	connect_with(NULL, 0);
+}
+
+/* --- what is asked of the frames
+ * ---------------------------------------------------------------------- */
+
+static const struct seg *flagged(int to, uint8_t flag)
+{
+	for (uint32_t i = 0; i < nout[to]; i++)
+		if (out[to][i].seg.flags & flag)
+			return &out[to][i].seg;
+	return NULL;
+}
+
+static uint32_t payload(int to)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < nout[to]; i++)
+		n += out[to][i].seg.len;
+	return n;
+}
+
+static const char *answer(void) /* the first payload towards the client */
+{
+	for (uint32_t i = 0; i < nout[CLIENT]; i++)
+		if (out[CLIENT][i].seg.len != 0)
+			return (const char *)out[CLIENT][i].seg.data;
+	return NULL;
+}
+
+static uint64_t reason(enum wr_reason r)
+{
+	static uint64_t last[WR_R_COUNT];
+	uint64_t n = wr_counter_get(&stats.reason[r]), d = n - last[r];
+
+	last[r] = n;
+	return d;
+}
+
+/* The oldest record, taken off the ring; zeroes when there is none. */
+static struct wr_record record(void)
+{
+	struct wr_record r = { .verdict = 0xff, .action = 0xff, .committed = 0xff };
+	const void *p;
+	uint32_t n, tag;
+
+	if (wr_ring_peek(records, RING, &p, &n, &tag) == 1) {
+		memcpy(&r, p, sizeof(r));
+		wr_ring_pop(records, n);
+	}
+	return r;
+}
+
+static uint64_t hashed(void) /* coverage of the oldest record's first view; takes it off */
+{
+	struct wr_record_view v = { 0 };
+	const void *p;
+	uint32_t n, tag;
+
+	if (wr_ring_peek(records, RING, &p, &n, &tag) != 1)
+		return UINT64_MAX;
+	memcpy(&v, (const uint8_t *)p + sizeof(struct wr_record), sizeof(v));
+	wr_ring_pop(records, n);
+	return v.coverage[WR_COV_HASHED];
+}
+
+static void no_records(void)
+{
+	later(30 * S); /* what earlier scripts left has had its time */
+	while (record().verdict != 0xff)
+		;
+}
+
+/* --- boot
+ * -------------------------------------------------------------------------------------------- */
+
+static void conf_make(void)
+{
+	struct wr_conf_service *svc = &conf.service[0];
+
+	conf.nlinks = conf.nworkers = conf.nservices = 1;
+	strcpy(svc->name, "all");
+	svc->policy.ceiling = WR_A_BLOCK;
+	memset(svc->policy.on_verdict, WR_A_BLOCK, sizeof(svc->policy.on_verdict));
+	svc->policy.on_verdict[WR_V_CLEAN] = WR_A_PASS;
+	memset(svc->policy.on_cause, WR_A_BLOCK, sizeof(svc->policy.on_cause));
+	for (unsigned r = 0; r < WR_R_COUNT; r++)
+		svc->policy.on_reason[r] =
+		        wr_reason_info(r)->def == WR_RD_POLICY ? WR_ON_BLOCK : WR_ON_DROP;
+	conf.mbufs = MBUFS;
+	conf.connections = conf.uploads = 128;
+	conf.hold_budget_bytes = 64 << 20;
+	conf.header_bytes = 65536;
+	conf.headers = 100;
+	conf.expansion_ratio = 200;
+	conf.depth = 4;
+	conf.answer_status = 403;
+	conf.turn_bytes = 32768;
+	conf.drain_bytes = 1 << 20;
+	conf.drain_time_ns = 20 * S;
+	conf.idle_timeout_ns = 300 * S;
+	conf.half_open_timeout_ns = 100 * S;
+	conf.linger_ns = 2 * S;
+	conf.stream_state_bytes = 65536;
+}
+
+static int boot(const char *compiler, const char *bundle)
+{
+	struct wr_worker_args a = { 0 };
+	struct wr_ruleset *rs = NULL;
+	char err[256] = "no memory";
+
+	conf_make();
+	pools[0] = wr_mem_mbufs_sim("rx", MBUFS, 2048);
+	pools[1] = wr_mem_mbufs_sim("small", 8192, WR_SMALL_BYTES);
+	pools[2] = wr_mem_mbufs_sim("large", 4096, WR_LARGE_BYTES);
+	records = wr_mem_alloc("records", wr_ring_bytes(RING));
+	if (!pools[0] || !pools[1] || !pools[2] || !records)
+		goto fail;
+	wr_ring_init(records, RING);
+	a.conf = &conf;
+	a.client = (struct wr_port){ port_rx, port_tx, &side_of[CLIENT] };
+	a.store = (struct wr_port){ port_rx, port_tx, &side_of[STORE] };
+	a.pools = (struct wr_pools){ .rx = pools[0],
+		                     .small = pools[1],
+		                     .large = pools[2],
+		                     .gen = pools[2],
+		                     .rx_reserve = 256,
+		                     .rx_low_water = 512 };
+	a.stats = &stats;
+	a.records = records;
+	a.key = (struct wr_mix_key){ { 1, 2, 3, 4 } };
+	a.seed = 42;
+	a.digest = WR_DIGEST_PORTABLE;
+	worker = wr_worker_new(&a, err, sizeof(err));
+	if (worker == NULL || sim_load(compiler, bundle, &rs, err, sizeof(err)) != 0 ||
+	    wr_scan_stage(wr_worker_scan(worker), rs, err, sizeof(err)) != 0)
+		goto fail;
+	wr_worker_publish(worker, rs);
+	return 0;
+fail:
+	fprintf(stderr, "script: %s\n", err);
+	return -1;
+}
+
+/* --- the scripts: opening
+ * ------------------------------------------------------------------------------ */
+
+static void opening(void)
+{
+	struct seg s;
+
+	connect_with("early", 5);
+	OK(flagged(STORE, F_SYN) && payload(STORE) == 0, "data on a SYN stays behind");
+	IS(reason(WR_R_SYN_DATA), 1, "and is counted");
+
+	connected();
+	s = segment(CLIENT, -1, NULL, 0, F_SYN);
+	s.seq += 77777;
+	put(CLIENT, &s);
+	turn();
+	IS(nout[STORE], 0, "a SYN inside an open connection goes nowhere");
+	IS(reason(WR_R_TCP_SYN_IN_STREAM), 1, "and is counted");
+
+	client.port += 500; /* nobody has seen this connection begin */
+	s = segment(CLIENT, 100, "abc", 3, F_ACK);
+	put(CLIENT, &s);
+	turn();
+	OK(flagged(CLIENT, F_RST) && flagged(STORE, F_RST), "midstream: both sides are reset");
+	IS(payload(STORE), 0, "midstream: no byte reaches the store");
+
+	connected();
+	s = segment(CLIENT, 0, "PUT", 3, F_ACK | F_URG);
+	put(CLIENT, &s);
+	turn();
+	IS(payload(STORE), 3, "an urgent byte goes on as data");
+	OK(!flagged(STORE, F_URG), "without the urgent flag");
+}
+
+/* --- placement
+ * -------------------------------------------------------------------------------------- */
+
+static const uint8_t *byte_at(uint32_t off) /* of the last frames to the store, by stream offset */
+{
+	for (uint32_t i = nout[STORE]; i-- > 0;) {
+		const struct seg *g = &out[STORE][i].seg;
+		uint32_t at = g->seq - C_ISN - 1;
+
+		if (off >= at && off < at + g->len)
+			return g->data + (off - at);
+	}
+	return NULL;
+}
+
+static void placement(void)
+{
+	static uint8_t a[400], b[400];
+	struct seg s;
+
+	memset(a, 'a', sizeof(a));
+	memset(b, 'b', sizeof(b));
+	conf.service[0].policy.on_reason[WR_R_OVERLAP_CONFLICT] = WR_ON_INSPECT;
+
+	connected();
+	say(CLIENT, HEAD(1000));
+	send_at(CLIENT, sent[CLIENT], a, 100);
+	send_at(CLIENT, sent[CLIENT] - 50, b, 200);
+	OK(byte_at(sent[CLIENT] - 160) && *byte_at(sent[CLIENT] - 160) == 'a',
+	   "in order over old: the old bytes are the first copy's");
+	OK(byte_at(sent[CLIENT] - 10) && *byte_at(sent[CLIENT] - 10) == 'b', "the new ones pass");
+	send_at(CLIENT, sent[CLIENT] - 250, b, 100);
+	OK(byte_at(sent[CLIENT] - 250) && *byte_at(sent[CLIENT] - 250) == 'a',
+	   "a repeat goes out with the first copy's bytes");
+
+	send_at(CLIENT, sent[CLIENT] + 300, a, 100);
+	IS(payload(STORE), 100, "an early segment goes on at once");
+	send_at(CLIENT, sent[CLIENT] - 150, b, 200); /* over its first half and beyond */
+	OK(byte_at(sent[CLIENT] - 120) && *byte_at(sent[CLIENT] - 120) == 'a',
+	   "early over early: the first copy's bytes");
+	OK(reason(WR_R_OVERLAP_CONFLICT) >= 3, "each conflict is counted");
+
+	connected();
+	window[STORE] = 500;
+	ack(STORE, 0);
+	say(CLIENT, HEAD(5000));
+	send_at(CLIENT, sent[CLIENT], a, 400);
+	/* 60000 was offered with the SYN: that edge stands, and not a byte beyond its probe. */
+	send_at(CLIENT, 60001 - 100, a, 100);
+	IS(reason(WR_R_TCP_OUT_OF_WINDOW), 0, "the window's edge and one probe byte are taken");
+	send_at(CLIENT, 60002 - 100, a, 100);
+	IS(nout[STORE], 0, "a segment beyond the window goes nowhere");
+	IS(reason(WR_R_TCP_OUT_OF_WINDOW), 1, "and is counted");
+
+	connected();
+	say(CLIENT, HEAD(1000));
+	acked[STORE] = sent[CLIENT] + 400; /* of bytes that never left */
+	s = segment(STORE, 0, NULL, 0, F_ACK);
+	put(STORE, &s);
+	turn();
+	IS(nout[CLIENT], 0, "an ACK of what was never forwarded goes nowhere");
+	IS(reason(WR_R_TCP_ACK_UNSENT), 1, "and is counted");
+	conf.service[0].policy.on_reason[WR_R_OVERLAP_CONFLICT] = WR_ON_BLOCK;
+
+	connected();
+	say(CLIENT, HEAD(1000));
+	send_at(CLIENT, sent[CLIENT], a, 100);
+	send_at(CLIENT, sent[CLIENT] - 50, b, 50);
+	OK(flagged(STORE, F_RST) != NULL, "policy block: a conflict resets the store");
+	OK(IN(answer(), " 403 "), "and answers the client");
+
+	/* The filler of a gap waits until all that it completes is scanned. */
+	connected();
+	say(CLIENT, HEAD(68));
+	send_at(CLIENT, sent[CLIENT] + 30, mark + 30, MARK - 30);
+	send_at(CLIENT, sent[CLIENT] - MARK, mark, 30);
+	IS(payload(STORE), 0, "the filler that completes a match never leaves");
+	OK(flagged(STORE, F_RST) != NULL, "the store is reset");
+	no_records();
+}
+
+/* --- blocking
+ * --------------------------------------------------------------------------------------- */
+
+static void blocked_upload(uint32_t rest)
+{
+	char head[160];
+
+	snprintf(head, sizeof(head),
+	         "PUT /bad HTTP/1.1\r\nHost: store\r\nContent-Length: %u\r\n\r\n", MARK + rest);
+	connected();
+	say(CLIENT, head);
+	ack(STORE, sent[CLIENT]);
+	say(CLIENT, mark);
+}
+
+static void blocking(void)
+{
+	const struct seg *g;
+	struct seg s;
+	struct wr_record r;
+	uint32_t head;
+
+	no_records();
+	blocked_upload(1000);
+	head = sent[CLIENT] - MARK;
+	g = flagged(STORE, F_RST);
+	OK(g && g->seq == C_ISN + 1 + head, "block: RST to the store where its stream ends");
+	OK(IN(answer(), "HTTP/1.1 403 ") && IN(answer(), "Weir-Decision-Id: "),
+	   "block: the client is answered");
+	g = flagged(CLIENT, F_FIN);
+	OK(g && g->ack == C_ISN + 1 + sent[CLIENT],
+	   "block: FIN, and all of the client's is acknowledged");
+	IS(payload(STORE), 0, "block: not a byte of the match reaches the store");
+
+	s = segment(STORE, 0, NULL, 0, F_ACK); /* RFC 5961: where do you take an RST? */
+	s.ack = C_ISN + 1 + head - 5;
+	put(STORE, &s);
+	turn();
+	g = flagged(STORE, F_RST);
+	OK(g && g->seq == C_ISN + 1 + head - 5,
+	   "a challenge ACK is answered with RST at its number");
+	IS(nout[CLIENT], 0, "and does not reach the client");
+
+	send_at(CLIENT, sent[CLIENT], mark, 50);
+	IS(nout[STORE], 0, "what the client goes on sending reaches nobody");
+	g = flagged(CLIENT, F_ACK);
+	OK(g && g->ack == C_ISN + 1 + sent[CLIENT], "but is acknowledged");
+
+	later(300 * MS);
+	OK(IN(answer(), "HTTP/1.1 403 "), "an answer that is not acknowledged is repeated");
+	OK(flagged(STORE, F_RST) != NULL,
+	   "so is the reset of a store that is not known to be gone");
+	s = segment(STORE, 0, NULL, 0, F_RST | F_ACK);
+	put(STORE, &s);
+	later(S);
+	later(2 * S);
+	OK(flagged(STORE, F_RST) == NULL, "a store that has reset is left alone");
+	r = record();
+	OK(r.verdict == WR_V_MATCH && r.action == WR_A_BLOCK && r.committed == WR_COMMITTED_NO,
+	   "block: the record says match, block, not committed");
+	OK(record().verdict == 0xff, "block: one record");
+
+	/* The window that the client offers holds for the answer as well. */
+	connected();
+	window[CLIENT] = 100; /* never scaled here, and the SYN's 60000 is past once it is used */
+	say(CLIENT, HEAD(68));
+	IS(reason(WR_R_TCP_OUT_OF_WINDOW), 0, "a small window of the client's is fine");
+	say(CLIENT, mark);
+	IS(payload(CLIENT) > 60000, 0, "the answer stays inside the window that was ever offered");
+
+	/* A store that has begun to answer: nothing may be injected. */
+	no_records();
+	connected();
+	say(CLIENT, HEAD(1068));
+	say(STORE, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 Oh");
+	ack(CLIENT, sent[STORE]);
+	say(CLIENT, mark);
+	OK(answer() == NULL, "a response has begun: nothing is injected");
+	OK(flagged(CLIENT, F_RST) && flagged(STORE, F_RST), "both sides are reset");
+	r = record();
+	OK(r.action == WR_A_BLOCK && r.answered == 0, "the record says blocked, not answered");
+
+	/* The answer waits for the responses to earlier requests. */
+	connected();
+	say(CLIENT, HEAD(3) "abc");
+	say(CLIENT, HEAD(68));
+	say(CLIENT, mark);
+	OK(answer() == NULL && !flagged(STORE, F_RST), "an earlier request is unanswered: wait");
+	say(STORE, CREATED);
+	OK(IN(answer(), " 201 ") && !IN(answer(), " 403 "), "its response goes on");
+	ack(CLIENT, sent[STORE]);
+	OK(IN(answer(), " 403 "), "then comes the refusal");
+	OK(flagged(STORE, F_RST) != NULL, "and the reset of the store");
+	no_records();
+}
+
+/* --- verdicts and records
+ * ------------------------------------------------------------------------------ */
+
+static void verdicts(void)
+{
+	static uint8_t listed[LISTED];
+	struct wr_record r;
+	struct seg s;
+
+	connected();
+	say(CLIENT, HEAD(3) "abc");
+	OK(payload(STORE) > 0, "a clean upload goes on");
+	OK(record().verdict == 0xff, "its record waits for the store's answer");
+	say(STORE, CREATED);
+	r = record();
+	OK(r.verdict == WR_V_CLEAN && r.committed == WR_COMMITTED_YES, "201: clean, committed");
+
+	connected();
+	say(CLIENT, HEAD(3) "abc");
+	say(STORE, "HTTP/1.1 507 Full\r\nContent-Length: 0\r\n\r\n");
+	r = record();
+	OK(r.verdict == WR_V_CLEAN && r.committed == WR_COMMITTED_NO, "507: clean, not committed");
+
+	connected();
+	say(CLIENT, HEAD(300) "abc");
+	s = segment(CLIENT, sent[CLIENT], NULL, 0, F_RST | F_ACK);
+	put(CLIENT, &s);
+	turn();
+	r = record();
+	OK(r.verdict == WR_V_INCOMPLETE && r.cause == WR_C_ABORTED, "broken off: incomplete");
+	IS(r.committed, WR_COMMITTED_NO, "broken off: not committed");
+	connected();
+	say(CLIENT, HEAD(300) "abc");
+	s = segment(CLIENT, sent[CLIENT], NULL, 0, F_RST | F_ACK);
+	put(CLIENT, &s);
+	turn();
+	IS(hashed(), 0, "a digest that never stood covers nothing");
+
+	for (uint32_t i = 0; i < LISTED; i++)
+		listed[i] = (uint8_t)('A' + i * 7 % 23);
+	connected();
+	say(CLIENT, HEAD(3000));
+	send_at(CLIENT, sent[CLIENT], listed, 1400);
+	ack(STORE, sent[CLIENT]);
+	send_at(CLIENT, sent[CLIENT], listed + 1400, 1400);
+	ack(STORE, sent[CLIENT]);
+	send_at(CLIENT, sent[CLIENT], listed + 2800, 200);
+	IS(payload(STORE), 0, "a listed body: its last segment never leaves");
+	OK(flagged(STORE, F_RST) && IN(answer(), " 403 "), "it is blocked");
+	later(300 * MS); /* the record waits a little for the client to read */
+	r = record();
+	OK(r.verdict == WR_V_MATCH && r.action == WR_A_BLOCK, "and recorded");
+	no_records();
+}
+
+/* While no record can be written, a verdict does not help: the tail stays held. */
+static void holding(void)
+{
+	uint32_t n = 0, tail;
+
+	while (n < 120) { /* nobody reads the ring */
+		connected();
+		say(CLIENT, HEAD(3) "abc");
+		if (payload(STORE) == 0 || reason(WR_R_RECORD_RING_FULL) != 0)
+			break;
+		say(STORE, CREATED);
+		n++;
+	}
+	OK(n > 4 && n < 120, "a full record ring holds the tail (after %u uploads)", n);
+	IS(payload(STORE), 0, "nothing of the held frame went out");
+	tail = sent[CLIENT];
+	later(300 * MS);
+	IS(payload(STORE), 0, "nor later");
+	send_at(CLIENT, tail - 3, "abc", 3);
+	IS(payload(STORE), 0, "a repeat of held bytes goes nowhere");
+	IS(reason(WR_R_HELD_REPEAT), 1, "and is counted");
+	send_at(CLIENT, tail - 1, "c", 1);
+	IS(payload(STORE), 0, "nor does a probe");
+	send_at(CLIENT, tail + 10, "behind", 6);
+	IS(payload(STORE), 0, "what comes behind a held tail waits too");
+	while (record().verdict != 0xff)
+		;
+	later(MS);
+	OK(payload(STORE) > 0, "once there is room the tail goes");
+	say(STORE, CREATED);
+	no_records();
+}
+
+/* A match over the megabyte: the engine's state lives as long as the body. */
+static void long_body(void)
+{
+	static uint8_t block[1400];
+	uint32_t at = 0, want = (1u << 20) - 20;
+
+	memset(block, 'x', sizeof(block));
+	connected();
+	say(CLIENT, HEAD(2000000));
+	while (at < want) {
+		uint32_t n = wr_min_u32(want - at, sizeof(block));
+
+		send_at(CLIENT, sent[CLIENT], block, n);
+		ack(STORE, sent[CLIENT]);
+		at += n;
+	}
+	send_at(CLIENT, sent[CLIENT], mark, 20);
+	send_at(CLIENT, sent[CLIENT], mark + 20, MARK - 20);
+	OK(flagged(STORE, F_RST) != NULL, "a match over the first megabyte's end is found");
+	IS(payload(STORE), 0, "and its last bytes never leave");
+	no_records();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 3 || boot(argv[1], argv[2]) != 0)
+		return 2;
+	opening();
+	placement();
+	blocking();
+	verdicts();
+	holding();
+	long_body();
+	return tap_done();
+}
