@@ -248,7 +248,8 @@ ONE(1)
 ONE(2)
 ONE(3)
 ONE(4)
-ONE(5) ONE(6) ONE(7)
+ONE(5)
+ONE(6) ONE(7)
 
         void wr_digest_kernel_avx2(const struct wr_digest_batch *b)
 {
