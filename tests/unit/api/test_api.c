@@ -129,15 +129,16 @@ static void load(const char *name, int want, const char *word)
 
 static void up(void)
 {
-	const char *files[] = { file };
+	static const char *files[1]; /* the API keeps it */
 	struct wr_config_report rep = { 0 };
 	char err[WR_API_ERR] = "";
 
+	files[0] = file;
 	if (wr_config_load(files, 1, &api.cfg, &rep) != 0) {
 		wr_config_report_print(&rep, stdout);
 		exit(2);
 	}
-	api.files = (const char *const[]){ file };
+	api.files = files;
 	api.nfiles = 1;
 	WR_ASSERT(wr_link_new(dir, &api.link) == 0);
 	WR_ASSERT(wr_metrics_new(api.cfg, api.link, &api.metrics) == 0);
