@@ -46,6 +46,7 @@ int wr_refuse(struct wr_refusal *r, enum wr_refusal_code c, const char *fmt, ...
 	case WR_REFUSE_BAD_SIGNATURE:
 	case WR_REFUSE_UNDER_SIGNED:
 	case WR_REFUSE_EXPIRED:
+	case WR_REFUSE_HELD:
 	case WR_REFUSE_NOT_NEWER: return -EPERM;
 	case WR_REFUSE_IO: return -EIO;
 	case WR_REFUSE_NO_SPACE: return -ENOSPC;

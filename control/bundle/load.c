@@ -74,6 +74,9 @@ static int read_all(struct wr_reader *r)
 		return rc;
 	if (r->b->name == NULL && (r->b->name = wr_arena_strndup(r->a, "", 0)) == NULL)
 		return -ENOMEM;
+	rc = read_file(r, ".overlay.yaml", &wr_schema_overlays);
+	if (rc == -ENOMEM)
+		return rc;
 	rc = wr_bundle_index(r);
 	return rc != 0 ? rc : wr_bundle_check(r);
 }

@@ -532,7 +532,7 @@ const struct wr_schema wr_schema_rules = { "rules", "The files rules/*.yaml.",
 /* --- suppress.yaml
  * ------------------------------------------------------------------------------------ */
 
-static int read_digest(struct wr_reader *r, const struct wr_node *n, void *obj)
+int wr_bundle_read_digest(struct wr_reader *r, const struct wr_node *n, void *obj)
 {
 	struct wr_bundle_suppress *s = obj;
 	const char *colon = n->kind == WR_NODE_SCALAR ? strchr(n->text, ':') : NULL;
@@ -564,7 +564,7 @@ static const struct wr_key suppress_keys[] = {
 	  .help = "`rule:ID` or `list:ID`" },
 	{ .name = "digest",
 	  .kind = WR_K_CUSTOM,
-	  .read = read_digest,
+	  .read = wr_bundle_read_digest,
 	  .form = "`md5:HEX` ...",
 	  .help = "only this entry of the list; absent = the whole list" },
 	{ .name = "reason",

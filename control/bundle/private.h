@@ -31,4 +31,7 @@ WR_MUST_USE int wr_bundle_dir(struct wr_reader *r, int dirfd, const char *path, 
 WR_MUST_USE int wr_bundle_check(struct wr_reader *r);
 WR_MUST_USE int wr_bundle_index(struct wr_reader *r);
 
+/* "md5:HEX" into a struct wr_bundle_suppress. */
+WR_MUST_USE int wr_bundle_read_digest(struct wr_reader *r, const struct wr_node *n, void *obj);
+
 #endif

@@ -47,6 +47,7 @@
 	X(BAD_BUNDLE, "bad_bundle", "the bundle does not load; see the errors")                    \
 	X(EXPIRED, "expired", "the bundle had expired when it was pushed")                         \
 	X(NOT_NEWER, "not_newer", "its version is not above the highest ever accepted")            \
+	X(HELD, "held", "an operator holds an earlier version in force")                           \
 	X(BUDGET, "budget", "it exceeds the budgets of its manifest")                              \
 	X(MEMORY, "memory", "not enough memory is free to hold it beside the old one")             \
 	X(COMPILE, "compile", "weir-compile refused it")                                           \
