@@ -202,6 +202,10 @@ static int post_load(struct wr_api *a, const struct wr_request *r, json_t **repl
 	for (size_t i = 0; i < json_array_size(list) && n < WR_COUNT_OF(dirs); i++)
 		if (json_is_string(json_array_get(list, i)))
 			dirs[n++] = json_string_value(json_array_get(list, i));
+	if (!wr_config_control(a->cfg)->allow_unsigned)
+		return wr_api_error(reply, 403,
+		                    "folders carry no signature: push a signed bundle (weir bundle "
+		                    "push), or set trust.allow_unsigned in a lab");
 	if (n == 0)
 		return wr_api_error(reply, 400, "name the bundle's folder: {\"dir\": \"/path\"}");
 	for (unsigned i = 0; i < n; i++)

@@ -116,6 +116,30 @@ void wr_life_reconcile(struct wr_life *l, const json_t *active)
 	pthread_mutex_unlock(&l->busy);
 }
 
+int wr_life_restore(struct wr_life *l, json_t **reply)
+{
+	const char *name, *first = NULL;
+	uint64_t version = 0;
+	json_t *nm;
+	int status;
+
+	*reply = NULL;
+	pthread_mutex_lock(&l->busy);
+	json_object_foreach(json_object_get(l->root, "bundles"), name, nm)
+	{
+		if (wr_life_u64(nm, "active") != 0) {
+			first = name;
+			version = wr_life_u64(nm, "active");
+		}
+	}
+	if (first == NULL)
+		status = wr_life_answer(reply, 404, "none", "no bundle was in force");
+	else
+		status = wr_life_activate(l, first, version, reply);
+	pthread_mutex_unlock(&l->busy);
+	return status;
+}
+
 /* --- push
  * ------------------------------------------------------------------------------------------ */
 

@@ -99,6 +99,10 @@ void wr_life_free(struct wr_life *l);
  * left. */
 void wr_life_reconcile(struct wr_life *l, const json_t *active);
 
+/* Compiles and activates again what the document says is in force; 404: nothing is. At boot only.
+ */
+int wr_life_restore(struct wr_life *l, json_t **reply);
+
 /* A .weir by fd. *reply: {"ok", "name", "version", "state", "code"?, "error"?}; gives an HTTP
  * status. */
 int wr_life_push(struct wr_life *l, int fd, const char *who, json_t **reply);

@@ -59,8 +59,7 @@ void wr_life_step(json_t *entry, enum wr_life_event e);
  * Puts in force: every name's active version, but `version` for `name`. The status of
  * conf.activate; *reply is its answer. On success the document says so (not saved yet).
  */
-int wr_life_activate(struct wr_life *l, const char *name, uint64_t version,
-                                 json_t **reply);
+int wr_life_activate(struct wr_life *l, const char *name, uint64_t version, json_t **reply);
 /* Versions beyond WR_LIFE_KEEP go, history beyond WR_LIFE_HISTORY too. */
 void wr_life_prune(struct wr_life *l, const char *name);
 

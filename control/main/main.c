@@ -6,6 +6,7 @@
  * on SIGTERM after a last look at the rings.
  */
 #include "api/api.h"
+#include "api/bundles.h"
 #include "config/log.h"
 #include "main/watch.h"
 
@@ -169,6 +170,15 @@ static int load_bundles(struct wr_api *a, const struct args *args)
 	return rc;
 }
 
+static bool has_ruleset(struct wr_api *a)
+{
+	json_t *v = wr_loader_active(a->loader);
+	bool has = json_is_object(v);
+
+	json_decref(v);
+	return has;
+}
+
 static void wait_for_end(const sigset_t *set)
 {
 	uint64_t beat = watchdog_ms();
@@ -199,13 +209,14 @@ static int start(struct wr_api *a, const struct args *args, const sigset_t *set)
 
 	if (wr_link_new(wr_config_dataplane(a->cfg)->run_dir, &a->link) != 0 ||
 	    wr_metrics_new(a->cfg, a->link, &a->metrics) != 0 ||
-	    wr_loader_new(a->cfg, a->link, a->metrics, &a->loader, err) != 0) {
+	    wr_loader_new(a->cfg, a->link, a->metrics, &a->loader, err) != 0 ||
+	    wr_bundles_new(a, err) != 0) {
 		rc = fail(err);
 		goto out;
 	}
 	/* The socket first: a second weir-control must not touch the first one's records. */
 	if (wr_api_open(a, &server, err) != 0 ||
-	    wr_audit_new(a->cfg, a->link, wr_metrics_record, a->metrics, &a->audit, err) != 0) {
+	    wr_audit_new(a->cfg, a->link, wr_bundles_record, a, &a->audit, err) != 0) {
 		rc = fail(err);
 		goto out;
 	}
@@ -216,6 +227,10 @@ static int start(struct wr_api *a, const struct args *args, const sigset_t *set)
 	}
 	if (load_bundles(a, args) != 0)
 		goto out;
+	if (wr_bundles_start(a, has_ruleset(a), err) != 0) {
+		rc = fail(err);
+		goto out;
+	}
 	if (wr_audit_start(a->audit) != 0 || wr_link_start(a->link) != 0) {
 		rc = fail("cannot start threads");
 		goto out;
@@ -229,6 +244,7 @@ out:
 	wr_watch_free(watch);
 	wr_api_stop(server);
 	wr_audit_free(a->audit);
+	wr_bundles_free(a);
 	wr_loader_free(a->loader);
 	wr_metrics_free(a->metrics);
 	wr_link_free(a->link);
