@@ -42,8 +42,7 @@ struct wr_life *wr_bundles_life(struct wr_api *a)
 	return b == NULL ? NULL : b->life;
 }
 
-/* --- trust
- * ----------------------------------------------------------------------------------------- */
+/* --- trust --------------------------------------------------------------------------- */
 
 static const struct wr_ship_trust *find(void *ctx, const char *name)
 {
@@ -104,8 +103,7 @@ static int read_trust(struct wr_bundles *b, const struct wr_control_conf *c, cha
 	return rc;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------------------- */
 
 static int activate(void *ctx, const char *const *dir, unsigned n, json_t **reply)
 {
@@ -165,8 +163,7 @@ void wr_bundles_free(struct wr_api *a)
 	a->bundle = NULL;
 }
 
-/* --- the breaker
- * ------------------------------------------------------------------------------------ */
+/* --- the breaker --------------------------------------------------------------------- */
 
 void wr_bundles_record(void *arg, const struct wr_record_parts *p)
 {

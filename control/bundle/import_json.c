@@ -176,8 +176,7 @@ static void inner(struct json_state *s, const char *v, size_t n)
 	}
 }
 
-/* --- what a record means
- * --------------------------------------------------------------------------- */
+/* --- what a record means ------------------------------------------------------------- */
 
 static void emit(struct wr_import *im, unsigned f, unsigned algo, const struct wr_found *found)
 {
@@ -321,8 +320,7 @@ static void record_end(struct wr_import *im)
 	}
 }
 
-/* --- events
- * ------------------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------------------- */
 
 static int open_array(struct wr_import *im)
 {

@@ -196,8 +196,7 @@ static int te_start(struct wr_import *im)
 	return 0;
 }
 
-/* --- CSV
- * ------------------------------------------------------------------------------------------ */
+/* --- CSV ----------------------------------------------------------------------------- */
 
 /*
  * Splits a line in place. A quote ends a cell only before a delimiter or the end: NSRL names hold
@@ -443,8 +442,7 @@ static void csv_line(struct wr_import *im, char *s, size_t n)
 		wr_import_bad(im, "a row without a digest", s, n);
 }
 
-/* --- hashdeep
- * --------------------------------------------------------------------------------------- */
+/* --- hashdeep ------------------------------------------------------------------------ */
 
 static void hashdeep_header(struct wr_import *im, char *s)
 {
@@ -491,8 +489,7 @@ static void hashdeep_line(struct wr_import *im, char *s, size_t n)
 		(void)csv_cell(im, &r, t->column[i], field[i]);
 }
 
-/* --- lines
- * -------------------------------------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------------------- */
 
 static void line(struct wr_import *im)
 {

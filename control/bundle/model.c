@@ -49,8 +49,7 @@ const char *wr_algo_name(enum wr_algo a)
 	return (unsigned)a < WR_COUNT_OF(name) ? name[a] : "?";
 }
 
-/* --- manifest.yaml
- * -------------------------------------------------------------------------------- */
+/* --- manifest.yaml ------------------------------------------------------------------- */
 
 static const struct wr_key budget_keys[] = {
 	{ .name = "stream_state_bytes",
@@ -298,8 +297,7 @@ const struct wr_schema wr_schema_manifest = { "manifest", "The file manifest.yam
 	                                      "What the bundle is and which lists it has.",
 	                                      manifest_keys, WR_COUNT_OF(manifest_keys) };
 
-/* --- rules
- * ------------------------------------------------------------------------------------------ */
+/* --- rules --------------------------------------------------------------------------- */
 
 static const struct wr_key at_keys[] = {
 	{ .name = "from",
@@ -529,8 +527,7 @@ const struct wr_schema wr_schema_rules = { "rules", "The files rules/*.yaml.",
 	                                   "A sequence of rules.", rules_keys,
 	                                   WR_COUNT_OF(rules_keys) };
 
-/* --- suppress.yaml
- * ------------------------------------------------------------------------------------ */
+/* --- suppress.yaml ------------------------------------------------------------------- */
 
 int wr_bundle_read_digest(struct wr_reader *r, const struct wr_node *n, void *obj)
 {

@@ -131,8 +131,7 @@ static int run_init(struct wr_cli *c, int argc, char **argv)
 	return rc;
 }
 
-/* --- lint
- * ------------------------------------------------------------------------------------------ */
+/* --- lint ---------------------------------------------------------------------------- */
 
 static int ignore_entry(void *ctx, const struct wr_list_entry *e)
 {
@@ -302,8 +301,7 @@ static int run_lint(struct wr_cli *c, int argc, char **argv)
 	return rc;
 }
 
-/* --- build
- * ----------------------------------------------------------------------------------------- */
+/* --- build --------------------------------------------------------------------------- */
 
 static int pack(struct wr_cli *c, const struct wr_opened *o, const struct wr_bundle *b,
                 const char *path)
@@ -380,8 +378,7 @@ static int run_build(struct wr_cli *c, int argc, char **argv)
 	return rc;
 }
 
-/* --- inspect
- * --------------------------------------------------------------------------------------- */
+/* --- inspect ------------------------------------------------------------------------- */
 
 static json_t *signatures(int dirfd)
 {

@@ -242,8 +242,7 @@ static int run_test(struct wr_cli *c, int argc, char **argv)
 	return rc;
 }
 
-/* --- bench
- * ----------------------------------------------------------------------------------------- */
+/* --- bench --------------------------------------------------------------------------- */
 
 static void print_bench(const struct wr_bundle *b, const json_t *v)
 {

@@ -140,8 +140,7 @@ int wr_life_restore(struct wr_life *l, json_t **reply)
 	return status;
 }
 
-/* --- push
- * ------------------------------------------------------------------------------------------ */
+/* --- push ---------------------------------------------------------------------------- */
 
 struct push {
 	struct wr_life *l;
@@ -356,8 +355,7 @@ int wr_life_push(struct wr_life *l, int fd, const char *who, json_t **reply)
 	return status;
 }
 
-/* --- status, time
- * ------------------------------------------------------------------------------------ */
+/* --- status, time -------------------------------------------------------------------- */
 
 json_t *wr_life_status(struct wr_life *l)
 {

@@ -103,8 +103,7 @@ static int rollback(struct wr_life *l, const struct wr_life_order *o, json_t **r
 	return go_back(l, o, nm, entry, reply);
 }
 
-/* --- overlay
- * ----------------------------------------------------------------------------------------- */
+/* --- overlay ------------------------------------------------------------------------- */
 
 static bool same_line(const json_t *line, const struct wr_life_order *o, const char *digest)
 {
