@@ -15,6 +15,15 @@ static void who(const struct wr_request *r, char out[WR_LIFE_WHO_MAX])
 	snprintf(out, WR_LIFE_WHO_MAX, "uid:%d", (int)r->uid);
 }
 
+/* False: this server has no life of bundles (a test's, or one that is still starting). */
+static bool ready(struct wr_api *a, json_t **reply)
+{
+	if (wr_bundles_life(a) != NULL)
+		return true;
+	wr_api_error(reply, 503, "bundles are not ready yet; try again");
+	return false;
+}
+
 static const char *str(const struct wr_request *r, const char *key)
 {
 	return json_string_value(json_object_get(r->body, key));
@@ -42,6 +51,8 @@ static int post_push(struct wr_api *a, const struct wr_request *r, json_t **repl
 	struct stat st;
 	int fd, status;
 
+	if (!ready(a, reply))
+		return 503;
 	if (path == NULL || path[0] != '/')
 		return wr_api_error(reply, 400,
 		                    "name the archive: {\"file\": \"/path/NAME-VERSION.weir\"}");
@@ -62,6 +73,8 @@ static int post_push(struct wr_api *a, const struct wr_request *r, json_t **repl
 static int get_status(struct wr_api *a, const struct wr_request *r, json_t **reply)
 {
 	(void)r;
+	if (!ready(a, reply))
+		return 503;
 	*reply = wr_life_status(wr_bundles_life(a));
 	return 200;
 }
@@ -97,7 +110,7 @@ static int with_order(struct wr_api *a, const struct wr_request *r, json_t **rep
 {
 	char me[WR_LIFE_WHO_MAX];
 	struct wr_life_order o;
-	int status = order(r, &o, me, reply);
+	int status = ready(a, reply) ? order(r, &o, me, reply) : 503;
 
 	return status != 0 ? status : run(wr_bundles_life(a), &o, reply);
 }

@@ -12,7 +12,8 @@ static struct wr_api api;
 static struct wr_api_server *server;
 
 static const char yaml[] =
-        "node: n\nlinks: [ { name: a, client: { device: net_a }, store: { device: net_b }, "
+        "node: n\ntrust: { bundles: {}, allow_unsigned: true }\nlinks: [ { name: a, client: { "
+        "device: net_a }, store: { device: net_b }, "
         "on_process_death: open, on_worker_stall: closed } ]\n"
         "cores: { main: 0, workers: [ { name: w0, core: 1, link: a, queue: 0 } ] }\n"
         "services: [ { name: s1 } ]\npolicy: { match: block, suspect: flag, "
