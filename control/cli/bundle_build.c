@@ -15,7 +15,7 @@
  */
 
 static const char rules_yaml[] =
-        "# Byte patterns. The keys of a rule: docs/rules/reference.md, or `weir bundle docs`.\n"
+        "# Byte patterns. The keys of a rule: docs/rules/reference.md, or `weir docs bundle`.\n"
         "rules:\n"
         "  - id: eicar\n"
         "    literal: 'EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'\n"
@@ -483,15 +483,6 @@ static int run_inspect(struct wr_cli *c, int argc, char **argv)
 	return 0;
 }
 
-static int run_docs(struct wr_cli *c, int argc, char **argv)
-{
-	(void)argv;
-	if (argc != 1)
-		return wr_cli_usage_of(c, "bundle", "docs");
-	wr_bundle_docs(stdout);
-	return 0;
-}
-
 const struct wr_cmd wr_cmds_bundle_build[] = {
 	{ "bundle", "init", "DIR [--name NAME]", "start a bundle with an example of everything",
 	  run_init },
@@ -501,6 +492,5 @@ const struct wr_cmd wr_cmds_bundle_build[] = {
 	  run_build },
 	{ "bundle", "inspect", "DIR|FILE", "show what a bundle holds, without believing it",
 	  run_inspect },
-	{ "bundle", "docs", "", "print the reference of all keys (Markdown)", run_docs },
 	{ 0 },
 };

@@ -105,6 +105,36 @@ static int load_secret(struct wr_cli *c, const char *path, const char *password_
 	return rc;
 }
 
+/* Signatures for another version stay behind when a team goes on from one; a push would refuse
+ * them. */
+static void drop_stale(int dirfd, const char *comment)
+{
+	struct wr_ship_files f;
+	struct wr_refusal r;
+
+	if (wr_ship_walk(dirfd, true, &f, &r) != 0)
+		return;
+	for (uint32_t i = 0; i < f.n; i++) {
+		size_t n = strlen(f.file[i].path), head = strlen(WR_SHIP_SUMS);
+		struct wr_signature s;
+		char text[KEY_FILE_MAX];
+		ssize_t got;
+		int fd;
+
+		if (n < head + 8 || strncmp(f.file[i].path, WR_SHIP_SUMS ".", head + 1) != 0 ||
+		    strcmp(f.file[i].path + n - 8, ".minisig") != 0)
+			continue;
+		fd = openat(dirfd, f.file[i].path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+		if (fd >= 0)
+			close(fd);
+		if (got > 0 && wr_minisign_signature(text, (size_t)got, &s) == 0 &&
+		    strcmp(s.comment, comment) != 0)
+			(void)unlinkat(dirfd, f.file[i].path, 0);
+	}
+	wr_ship_files_free(&f);
+}
+
 /* Writes SHA256SUMS anew and signs it: what is signed is what lies there now. */
 static int sign(struct wr_cli *c, const struct wr_opened *o, const struct wr_bundle *b,
                 const struct wr_secret_key *k, char name[64])
@@ -127,6 +157,7 @@ static int sign(struct wr_cli *c, const struct wr_opened *o, const struct wr_bun
 		fclose(f);
 	snprintf(comment, sizeof(comment), "weir-bundle %s %llu", b->name,
 	         (unsigned long long)b->version);
+	drop_stale(o->fd, comment);
 	rc = n == 0 ? -EIO : wr_minisign_sign(k, sums, n, comment, text, sizeof(text));
 	free(sums);
 	if (rc != 0)

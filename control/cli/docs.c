@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* weir docs: the reference pages, from the tables that the programs themselves use. */
+#include "bundle/cases.h"
 #include "cli/cli.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
@@ -38,6 +39,8 @@ static int run_docs(struct wr_cli *c, int argc, char **argv)
 		wr_config_docs(stdout);
 	else if (argc == 2 && strcmp(argv[1], "metrics") == 0)
 		wr_metrics_docs(stdout);
+	else if (argc == 2 && strcmp(argv[1], "bundle") == 0)
+		wr_bundle_docs(stdout);
 	else if (argc == 2 && strcmp(argv[1], "commands") == 0)
 		commands(stdout);
 	else
@@ -46,7 +49,7 @@ static int run_docs(struct wr_cli *c, int argc, char **argv)
 }
 
 const struct wr_cmd wr_cmds_docs[] = {
-	{ NULL, "docs", "config|metrics|commands", "print a page of the reference (Markdown)",
-	  run_docs },
+	{ NULL, "docs", "config|metrics|bundle|commands",
+	  "print a page of the reference (Markdown)", run_docs },
 	{ 0 },
 };

@@ -68,4 +68,5 @@ GROUPS = [
     Group("plain", PORTS),
     Group("two workers", PORTS, workers=2),
     Group("af_packet", PORTS, driver="af_packet"),
+    Group("bundles", PORTS, workers=2),
 ]
