@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,14 @@ static int take_lock(struct wr_ctl *c, char *err, size_t n)
 	return 0;
 }
 
+/* The user that packages make for weir-control; nobody else may hand rulesets to a root process. */
+static uid_t control_uid(void)
+{
+	const struct passwd *p = getpwnam("weir");
+
+	return p != NULL ? p->pw_uid : 0;
+}
+
 static int open_socket(struct wr_ctl *c, char *err, size_t n)
 {
 	struct sockaddr_un sa;
@@ -111,6 +120,10 @@ static int open_socket(struct wr_ctl *c, char *err, size_t n)
 	umask(old);
 	if (rc != 0 || listen(c->listener, 4) != 0) {
 		snprintf(err, n, "cannot listen on %s: %s", c->path, strerror(errno));
+		return -1;
+	}
+	if (geteuid() == 0 && control_uid() != 0 && chown(c->path, control_uid(), (gid_t)-1) != 0) {
+		snprintf(err, n, "cannot give %s to user weir: %s", c->path, strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -441,7 +454,7 @@ static bool trusted(int fd)
 	socklen_t n = sizeof(u);
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &u, &n) == 0 &&
-	       (u.uid == 0 || u.uid == geteuid());
+	       (u.uid == 0 || u.uid == geteuid() || u.uid == control_uid());
 }
 
 static void welcome(struct wr_ctl *c)
