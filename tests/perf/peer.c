@@ -161,6 +161,11 @@ static void upload_begin(struct peer *p, struct peer_conn *c)
 	if (p->o.listed_every == 0)
 		p->uploads++;
 	c->body_left = c->listed ? PEER_MSS : p->o.body_bytes;
+	/* The first is cut somewhere, or all uploads would end in the same moment, for ever. */
+	if (!c->staggered)
+		c->body_left = 1 + (uint32_t)(perf_rand(&p->seed) % c->body_left);
+	c->listed &= c->staggered;
+	c->staggered = 1;
 }
 
 static struct rte_mbuf *head_frame(struct peer *p, uint32_t i)
@@ -206,7 +211,7 @@ static struct rte_mbuf *body_frame(struct peer *p, uint32_t i)
 	p->body_bytes += len;
 	if (c->body_left == 0) {
 		c->phase = ANSWER;
-		c->last_in = rte_rdtsc();
+		c->last_in = (uint64_t)perf_cpu_ns();
 		p->planted += c->planted;
 		p->listed_uploads += c->listed;
 	}
@@ -251,22 +256,34 @@ static struct rte_mbuf *client_frame(struct peer *p, uint32_t i, bool *again)
 	}
 }
 
-static bool paced_out(struct peer *p)
+void peer_pace(struct peer *p, double bytes_per_ns)
 {
-	if (p->pace == 0)
-		return false;
-	return p->body_bytes - p->pace_bytes >
-	       (uint64_t)((unsigned __int128)(rte_rdtsc() - p->pace_from) * p->pace >> 32);
+	p->pace = bytes_per_ns;
+	p->pace_from = (uint64_t)perf_cpu_ns();
+	p->pace_bytes = p->body_bytes;
+}
+
+/* Body bytes that may go now. */
+static uint64_t allowance(const struct peer *p)
+{
+	uint64_t due, gone = p->body_bytes - p->pace_bytes;
+
+	if (p->pace <= 0)
+		return UINT64_MAX;
+	due = (uint64_t)((perf_cpu_ns() - (double)p->pace_from) * p->pace);
+	return due > gone ? due - gone : 0;
 }
 
 static uint16_t client_rx(void *ctx, struct rte_mbuf **m, uint16_t n)
 {
 	struct peer *p = ctx;
 	uint64_t t = rte_rdtsc();
+	uint64_t until = p->body_bytes, may = allowance(p);
 	uint32_t tries = p->nready;
 	uint16_t k = 0;
 
-	while (k < n && tries-- > 0 && !paced_out(p)) {
+	until = may == UINT64_MAX ? may : until + may;
+	while (k < n && tries-- > 0 && p->body_bytes < until) {
 		uint32_t i = next_ready(p);
 		bool again = true;
 
@@ -340,7 +357,7 @@ static void store_got(struct peer *p, uint32_t i, const uint8_t *tcp, uint32_t l
 	} else if (len != 0) {
 		c->s_rcv += len;
 		if (c->phase == ANSWER && c->s_rcv == c->c_end) {
-			p->delay[p->ndelays++ % PEER_DELAYS] = rte_rdtsc() - c->last_in;
+			p->delay[p->ndelays++ % PEER_DELAYS] = (uint64_t)perf_cpu_ns() - c->last_in;
 			owe(p, i, REPLY_200);
 		} else if (++c->unacked == 2) {
 			owe(p, i, REPLY_ACK);
@@ -509,6 +526,7 @@ struct peer *peer_new(const struct peer_opts *o, uint64_t seed)
 	if (p == NULL)
 		return NULL;
 	p->o = *o;
+	p->seed = seed;
 	p->conn = calloc(o->conns, sizeof(*p->conn));
 	p->ready = calloc(o->conns, sizeof(*p->ready));
 	p->owed = calloc(o->conns, sizeof(*p->owed));

@@ -42,8 +42,8 @@ struct peer_conn {
 	uint16_t port;
 	uint8_t phase, queued, reply,
 	        unacked; /* reply: frames that the store owes; unacked: segments */
-	uint8_t planted, listed;
-	uint64_t last_in; /* ticks when the upload's last frame went to the worker */
+	uint8_t planted, listed, staggered;
+	uint64_t last_in; /* CPU time, ns, when the upload's last frame went to the worker */
 };
 
 struct peer {
@@ -57,17 +57,22 @@ struct peer {
 	uint8_t *frame_planted;
 	uint64_t listed_sum;
 	uint32_t next_frame;
+	uint64_t seed;
 	bool stop; /* no new uploads */
 	/* counters */
 	uint64_t ticks_rx, ticks_tx; /* spent in here, inside the worker's rx and tx stages */
 	uint64_t body_bytes, uploads, planted, listed_uploads, opened, starved;
 	uint64_t c2s_in, c2s_out, s2c_in, s2c_out, unexpected;
-	uint64_t delay[PEER_DELAYS]; /* ticks; a ring of the latest */
+	uint64_t delay[PEER_DELAYS]; /* ns of CPU time; a ring of the latest */
 	uint64_t ndelays;
-	/* pacing: body bytes per tick in 2^-32; 0 = as fast as the worker takes them */
-	uint64_t pace, pace_from, pace_bytes;
+	/* body bytes per ns of CPU time; 0 = as fast as the worker takes them */
+	double pace;
+	uint64_t pace_from, pace_bytes;
 };
 
+/* From now on uploads come at this rate, by the thread's CPU time: who is on the core beside us
+ * does not count. 0 = without limit. */
+void peer_pace(struct peer *p, double bytes_per_ns);
 struct peer *peer_new(const struct peer_opts *o, uint64_t seed);
 void peer_free(struct peer *p);
 struct wr_port peer_client_port(struct peer *p);
