@@ -202,3 +202,23 @@ enum run wr_aws_finish(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 	}
 	return RUN_DONE;
 }
+
+static const struct layer *aws_layer(const struct wr_body *b)
+{
+	for (uint32_t i = 0; i < b->nlayers; i++)
+		if (b->layer[i].kind == L_AWS)
+			return &b->layer[i];
+	return NULL;
+}
+
+bool wr_body_tail_known(const struct wr_body *b)
+{
+	const struct layer *l = aws_layer(b);
+
+	return l != NULL && b->hold != WR_BODY_HOLD_NONE && l->state >= A_LINE;
+}
+
+bool wr_body_hold_firm(const struct wr_body *b)
+{
+	return b->hold != WR_BODY_HOLD_NONE && (aws_layer(b) == NULL || wr_body_tail_known(b));
+}

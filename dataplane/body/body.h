@@ -126,5 +126,13 @@ enum wr_body_ev wr_body_end(struct wr_lcore *lc, struct wr_body *b, struct wr_bo
  * frame.
  */
 uint64_t wr_body_hold_from(const struct wr_body *b);
+/*
+ * False while hold_from is a guess (an aws-chunked size line that so far is only zeros). True with
+ * an aws-chunked body: every byte of the object is known, only trailers may follow.
+ */
+bool wr_body_hold_firm(const struct wr_body *b);
+/* The object's bytes are all known although the body has not ended (aws-chunked, in its trailers).
+ */
+bool wr_body_tail_known(const struct wr_body *b);
 
 #endif

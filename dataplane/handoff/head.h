@@ -64,6 +64,7 @@ struct wr_http_head {
 	WR_HEAD_FIELDS(X)
 #undef X
 	struct wr_str upload_id; /* uploadId or upload_id of the target's query */
+	uint32_t users;          /* of the one who took the slot: what still refers to it */
 	uint64_t content_length; /* valid with has_length */
 	uint64_t start,
 	        body; /* stream offsets of the first byte and of the first byte of the body */

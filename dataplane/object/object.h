@@ -44,7 +44,7 @@ struct wr_object {
 	uint32_t req;        /* number of the request on its connection */
 	uint8_t state, service, kind,
 	        early; /* kind: enum wr_record_kind; early: 1 answered early, 2 with 2xx */
-	uint8_t head_owner, part, has_hits, observe; /* has_hits: new since the last look */
+	uint8_t norecord, part, has_hits, observe; /* has_hits: new since the last look */
 	uint8_t committed, answered, partial, pad;
 	uint32_t causes; /* 1 << enum wr_cause */
 	uint16_t reason; /* enum wr_reason that decided, 0 = none */

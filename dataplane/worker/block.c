@@ -68,13 +68,14 @@ void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why)
 
 	if (c->phase == PH_BLOCKED)
 		return;
+	jobs_flush(w);
 	/* From here on nothing more of this request reaches the store. */
 	c->phase = PH_BLOCKED;
 	c->pending = 0;
 	c->blocked_obj = oi;
 	c->blocked_req = oi != 0 ? wr_object_at(w->objects, oi)->req : c->req + !c->in_req;
 	c->blocked_reason = (uint16_t)why;
-	h = oi != 0 ? wr_object_at(w->objects, oi)->head : wr_http_req_head(&c->http);
+	h = oi != 0 ? wr_object_at(w->objects, oi)->head : conn_head(c);
 	c->blocked_at = h != NULL ? h->start : c->c2s.dlv;
 	wr_block_start(&c->block, w->lc.now);
 	if (!keep_earlier(w, c))
@@ -85,7 +86,7 @@ void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why)
 static void send_answer(struct wr_worker *w, struct conn *c)
 {
 	struct wr_object *o = c->blocked_obj != 0 ? wr_object_at(w->objects, c->blocked_obj) : NULL;
-	const struct wr_http_head *head = o != NULL ? o->head : wr_http_req_head(&c->http);
+	const struct wr_http_head *head = o != NULL ? o->head : conn_head(c);
 	char text[WR_HOLD_ANSWER_MAX];
 	struct wr_pkt_seg seg = { 0 };
 	uint8_t none[16] = { 0 };
@@ -158,7 +159,7 @@ void block_step(struct wr_worker *w, struct conn *c)
 		.earlier_done = c->resp + 1 >= c->blocked_req && c->s2c.ohead == 0,
 		.client_acked = c->s2c.acked >= c->s2c.nxt,
 		.begun = c->resp + 1 > c->blocked_req || c->store_fin || c->s2c.lost,
-		.no_answer = c->blocked_obj == 0 && wr_http_req_head(&c->http) == NULL,
+		.no_answer = c->blocked_obj == 0 && conn_head(c) == NULL,
 	};
 	uint32_t todo;
 

@@ -155,7 +155,10 @@ void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 			return;
 		}
 	} else if (c->phase != PH_DEAD) {
-		uint32_t held = wr_tcp_clear(w->tcp, &c->c2s);
+		uint32_t held;
+
+		jobs_flush(w);
+		held = wr_tcp_clear(w->tcp, &c->c2s);
 
 		w->held -= held;
 		wr_fate(&w->lc, WR_FATE_DROPPED, held);
@@ -252,17 +255,22 @@ void conn_pass(struct wr_worker *w, struct conn *c, enum wr_reason why)
 /* Nothing at or above this stream offset may leave now. */
 static uint64_t gate(const struct wr_worker *w, const struct conn *c)
 {
-	uint64_t g = wr_min_u64(c->c2s.dlv, c->cap);
+	uint64_t g = wr_min_u64(wr_min_u64(c->c2s.dlv, c->cap), c->unread), b;
 
-	if (conn_service(w, c)->mode == WR_MODE_OBSERVE)
-		return c->c2s.dlv;
+	if (conn_service(w, c)->mode == WR_MODE_OBSERVE || !c->up)
+		return g;
 	/*
 	 * A size line that so far is only zeros may become the last chunk's, but nothing ends
 	 * before the line does. It is not held for that: if what follows were lost, the client
 	 * would repeat the held byte for ever and never send the next.
 	 */
-	if (c->pending || (c->obj != 0 && wr_http_hold_firm(&c->http)))
+	if (c->pending || wr_http_hold_firm(&c->http))
 		g = wr_min_u64(g, wr_http_hold_from(&c->http));
+	if (c->body != NULL) {
+		b = wr_body_hold_from(c->body);
+		if (b != c->hold_passed && (c->pending || wr_body_hold_firm(c->body)))
+			g = wr_min_u64(g, b);
+	}
 	return g;
 }
 
@@ -278,7 +286,7 @@ static bool holding(const struct wr_worker *w, const struct conn *c, int64_t end
 	if (c->c2s.unsent != 0 || gate(w, c) < c->c2s.nxt)
 		return true;
 	return c->in_req && hold != WR_HTTP_HOLD_NONE && end > (int64_t)hold + 1 &&
-	       !wr_http_req_head(&c->http)->chunked;
+	       conn_head(c) != NULL && !conn_head(c)->chunked;
 }
 
 void client_advance(struct wr_worker *w, struct conn *c)
@@ -305,8 +313,11 @@ void client_advance(struct wr_worker *w, struct conn *c)
  */
 static void body_known(struct wr_worker *w, struct conn *c)
 {
-	if (c->obj == 0 || c->pending || wr_http_hold_from(&c->http) == WR_HTTP_HOLD_NONE ||
-	    !wr_http_hold_firm(&c->http) || !wr_http_req_in_trailer(&c->http))
+	bool http = wr_http_hold_from(&c->http) != WR_HTTP_HOLD_NONE &&
+	            wr_http_req_in_trailer(&c->http);
+
+	if (c->obj == 0 || c->pending || c->nopen != 1 ||
+	    !(http || (c->body != NULL && wr_body_tail_known(c->body))))
 		return;
 	wr_object_at(w->objects, c->obj)->last_ns = w->lc.now;
 	c->pending = 1;
@@ -317,6 +328,9 @@ void client_deliver(struct wr_worker *w, struct conn *c)
 	struct wr_http_out out;
 	struct wr_span span;
 
+	/* What the body's layers were given in an earlier turn comes first. */
+	if (c->phase == PH_OPEN && !c->pending && !upload_more(w, c))
+		return;
 	while (c->phase == PH_OPEN && !c->pending && w->bytes_left > 0 &&
 	       wr_tcp_peek(w->tcp, &c->c2s, &span)) {
 		uint64_t from = span.off;

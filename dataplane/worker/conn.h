@@ -5,7 +5,8 @@
  * worker.c  the loop: bursts in, stages in order, bursts out
  * client.c  segments from the client's side: placed, delivered, released
  * store.c   segments from the store's side: acknowledgements, responses, forwarded
- * upload.c  events of the parsers -> objects and their scanners -> verdict
+ * unwrap.c  events of the parsers -> objects and bytes for their scanners
+ * upload.c  the end of an upload: verdict, release, record
  * block.c   what follows a block: reset the store, answer the client
  * record.c  verdict records
  * emit.c    frames that go out, and frames that Weir makes itself
@@ -13,6 +14,7 @@
 #ifndef WR_WORKER_CONN_H
 #define WR_WORKER_CONN_H
 
+#include "body/body.h"
 #include "digest/digest.h"
 #include "flow/flow.h"
 #include "hold/hold.h"
@@ -38,6 +40,8 @@
 #define PASS_LIMIT_NS 60000000000ull /* a connection that passes unscanned is reset after this */
 #define PASS_IDLE_NS  5000000000ull  /* ... or at its first idle moment */
 #define CLOSE_NS      10000000000ull /* both sides closed: how long late segments are recognised */
+
+#define OPEN_MAX 8u /* objects open at once in one body: the whole, and parts within parts */
 
 enum phase {
 	PH_NEW,     /* SYN seen, not both */
@@ -70,6 +74,16 @@ struct conn {
 	uint32_t ts_client, ts_store;               /* latest TSval of each end */
 	struct wr_pkt_template to_store, to_client; /* frames as they go to each side */
 	struct wr_http_proxy proxy;
+	struct wr_http_head *head; /* of the upload being received: our reference */
+	struct wr_body *body;      /* NULL: not an upload, or no unwrapping slot was free */
+	uint64_t unread;      /* body bytes from here on are not unwrapped yet; NONE = all are */
+	uint64_t hold_passed; /* the part's delimiter whose verdict has let it go */
+	uint32_t open_id[OPEN_MAX],
+	        open[OPEN_MAX]; /* body/'s number and our object, innermost last */
+	struct wr_ruleset *rs;  /* the one that judges this request */
+	uint32_t records;       /* of this request's objects, so far */
+	uint8_t nopen, up, ending,
+	        head_taken; /* up: from HEAD to the last verdict; ending: END was seen */
 };
 
 struct wr_worker {
@@ -80,6 +94,7 @@ struct wr_worker {
 	struct wr_tcp *tcp;
 	struct wr_http *http;
 	struct wr_pool *objects;
+	struct wr_body_pool *bodies;
 	struct wr_scan *scan;
 	struct wr_digest *digest;
 	uint32_t *digest_owner; /* digest slot -> object * 4 + view */
@@ -135,6 +150,14 @@ static inline const struct wr_policy *conn_policy(const struct wr_worker *w, con
 	return &conn_service(w, c)->policy;
 }
 
+/* The head of the request that is being read, if it can still be looked at. */
+static inline const struct wr_http_head *conn_head(const struct conn *c)
+{
+	if (c->head != NULL)
+		return c->head;
+	return c->head_taken || wr_http_req_idle(&c->http) ? NULL : wr_http_req_head(&c->http);
+}
+
 /* client.c */
 void client_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci);
 void client_deliver(struct wr_worker *w, struct conn *c);
@@ -147,7 +170,18 @@ void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci);
 void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 void store_fin(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
+/* unwrap.c */
+uint32_t object_begin(struct wr_worker *w, struct conn *c);
+void open_push(struct conn *c, uint32_t oi, uint32_t id);
+void open_pop(struct conn *c);
 /* upload.c */
+void objs_push(struct wr_worker *w, struct conn *c, uint32_t oi);
+void head_drop(struct wr_worker *w, struct wr_http_head *h);
+void refuse(struct wr_worker *w, struct conn *c, enum wr_reason why);
+void upload_block_now(struct wr_worker *w, struct conn *c, uint32_t oi);
+void upload_block(struct wr_worker *w, struct conn *c, uint32_t oi);
+void upload_head_drop(struct wr_worker *w, struct conn *c);
+bool upload_more(struct wr_worker *w, struct conn *c);
 bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struct wr_http_out *out);
 void upload_refuse(struct wr_worker *w, struct conn *c, enum wr_reason why);
 void upload_finish(struct wr_worker *w, struct conn *c);

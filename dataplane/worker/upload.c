@@ -3,12 +3,7 @@
 
 #define MATCHES_MAX 64u
 
-static bool word(const struct wr_str *s, const char *w)
-{
-	return s->p != NULL && s->len == strlen(w) && memcmp(s->p, w, s->len) == 0;
-}
-
-static void objs_push(struct wr_worker *w, struct conn *c, uint32_t oi)
+void objs_push(struct wr_worker *w, struct conn *c, uint32_t oi)
 {
 	if (c->objs_tail != 0)
 		wr_object_at(w->objects, c->objs_tail)->next = oi;
@@ -47,170 +42,50 @@ static void scanners_close(struct wr_worker *w, struct wr_object *o)
 	}
 }
 
+void head_drop(struct wr_worker *w, struct wr_http_head *h)
+{
+	if (h != NULL && --h->users == 0)
+		wr_http_head_put(w->http, h);
+}
+
+/* The request is parsed to its end (or given up): what its uploads still need of it, they hold. */
+void upload_head_drop(struct wr_worker *w, struct conn *c)
+{
+	head_drop(w, c->head);
+	c->head = NULL;
+	if (c->body != NULL)
+		wr_body_close(c->body);
+	c->body = NULL;
+	if (c->rs != NULL)
+		wr_ruleset_close(c->rs, w->lc.id);
+	c->rs = NULL;
+	c->ending = 0;
+	c->unread = WR_TCP_NONE;
+}
+
 void object_free(struct wr_worker *w, uint32_t oi)
 {
 	struct wr_object *o = wr_object_at(w->objects, oi);
 
 	scanners_close(w, o);
-	if (o->head_owner && o->head != NULL)
-		wr_http_head_put(w->http, o->head);
+	head_drop(w, o->head);
 	if (o->rs != NULL)
 		wr_ruleset_close(o->rs, w->lc.id);
 	wr_pool_put(w->objects, oi);
 	w->uploads_active--;
 }
 
-/* --- a request begins ----------------------------------------------------------------------------
- */
-
-static void view_open(struct wr_worker *w, struct wr_object *o, uint32_t oi, enum wr_view which)
-{
-	struct wr_view_state *v = &o->view[which];
-
-	v->used = 1;
-	v->stream = wr_scan_open(&w->lc, w->scan, o->rs);
-	v->digest = wr_digest_open(&w->lc, w->digest, WR_HAS_MD5 | WR_HAS_SHA1 | WR_HAS_SHA256);
-	if (v->digest != 0)
-		w->digest_owner[v->digest] = oi * WR_VIEW_COUNT + which;
-	if (v->stream == 0 && wr_ruleset_ngroups(o->rs) != 0)
-		wr_object_cause(o, WR_C_BUDGET);
-	if (v->digest == 0)
-		wr_object_cause(o, WR_C_BUDGET);
-}
-
-static uint32_t object_begin(struct wr_worker *w, struct conn *c)
-{
-	const struct wr_http_head *h = wr_http_req_head(&c->http);
-	uint32_t oi = wr_object_get(w->objects, &w->lc, conn_index(w, c));
-	struct wr_object *o;
-
-	if (oi == 0) {
-		wr_count(&w->lc, WR_R_OBJECT_LIMIT, 1);
-		return 0;
-	}
-	w->uploads_active++;
-	o = wr_object_at(w->objects, oi);
-	o->service = c->service;
-	o->observe = conn_service(w, c)->mode == WR_MODE_OBSERVE;
-	o->req = c->in_req ? c->req : c->req + 1;
-	if (c->in_req)
-		o->head = wr_http_head_take(&c->http);
-	o->head_owner = o->head != NULL;
-	o->rs = w->rs;
-	if (o->rs != NULL)
-		wr_ruleset_open(o->rs, w->lc.id);
-	if (h != NULL)
-		o->framing_bits = (uint16_t)(1u << h->framing);
-	if (c->gap)
-		wr_object_cause(o, WR_C_GAP);
-	objs_push(w, c, oi);
-	return oi;
-}
-
-/* Does this request store something? A body always counts, whatever the method. */
-static bool is_upload(const struct wr_http_head *h)
-{
-	if (h->has_body)
-		return true;
-	return (word(&h->method, "PUT") || word(&h->method, "POST") || word(&h->method, "PATCH")) &&
-	       (h->has_length || h->chunked);
-}
-
-static bool request_start(struct wr_worker *w, struct conn *c)
-{
-	const struct wr_http_head *h = wr_http_req_head(&c->http);
-	uint32_t oi;
-
-	if (!wr_http_resp_push(&w->lc, &c->resps, h)) {
-		/* More requests under way than responses can be paired with: this one waits. */
-		c->fifo_wait = 1;
-		c->cap = h->start;
-		return false;
-	}
-	if (!is_upload(h))
-		return true;
-	oi = object_begin(w, c);
-	if (oi == 0) {
-		if (conn_policy(w, c)->on_overload == WR_DEATH_OPEN)
-			return true;
-		block(w, c, 0, WR_R_OBJECT_LIMIT);
-		return false;
-	}
-	c->obj = oi;
-	wr_counter_add(&w->lc.stats->uploads[h->framing], 1);
-	view_open(w, wr_object_at(w->objects, oi), oi, WR_VIEW_RAW);
-	return true;
-}
-
-/* A response ended: the request that found no room among the unanswered ones goes on. */
-bool upload_resume_fifo(struct wr_worker *w, struct conn *c)
-{
-	c->fifo_wait = 0;
-	c->cap = WR_TCP_NONE;
-	return request_start(w, c);
-}
-
-static bool request_head(struct wr_worker *w, struct conn *c)
-{
-	c->in_req = 1;
-	c->req++;
-	return request_start(w, c);
-}
-
-/* --- bytes
- * ------------------------------------------------------------------------------------------ */
-
-static void view_bytes(struct wr_worker *w, struct wr_object *o, uint32_t oi, enum wr_view which,
-                       const struct wr_piece *piece)
-{
-	struct wr_view_state *v = &o->view[which];
-
-	v->bytes += piece->len;
-	if (v->digest != 0) {
-		wr_digest_feed(&w->lc, w->digest, v->digest, piece);
-		v->hashed += piece->len;
-	}
-	if (wr_ruleset_ngroups(o->rs) == 0) {
-		v->scanned += piece->len; /* no rule is on: every rule has seen it */
-		return;
-	}
-	if (v->stream == 0)
-		return;
-	if (w->njobs == JOBS)
-		jobs_flush(w);
-	w->job[w->njobs] = (struct wr_scan_job){ .stream = v->stream, .piece = *piece };
-	w->job_obj[w->njobs++] = oi * WR_VIEW_COUNT + which;
-	v->scanned += piece->len;
-}
-
-static void body_bytes(struct wr_worker *w, struct conn *c, const struct wr_piece *piece)
-{
-	struct wr_object *o;
-
-	if (c->obj == 0) {
-		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_BUDGET], piece->len);
-		return;
-	}
-	o = wr_object_at(w->objects, c->obj);
-	o->bytes += piece->len;
-	o->last_ns = w->lc.now;
-	view_bytes(w, o, c->obj, WR_VIEW_RAW, piece);
-	if (piece->owner == NULL)
-		jobs_flush(w); /* lent for the call only */
-}
-
-/* --- events of the request parser ---------------------------------------------------------------
- */
-
 /* Ends the connection's inspection for a reason of its own; the upload, if any, gets its record. */
-static void refuse(struct wr_worker *w, struct conn *c, enum wr_reason why)
+void refuse(struct wr_worker *w, struct conn *c, enum wr_reason why)
 {
 	uint32_t oi = c->obj;
 	struct wr_object *o;
 
-	if (oi == 0 && w->rs != NULL)
+	if (oi == 0 && w->rs != NULL) {
 		oi = object_begin(w, c);
-	c->obj = oi;
+		if (oi != 0)
+			open_push(c, oi, UINT32_MAX);
+	}
 	if (oi == 0)
 		return;
 	o = wr_object_at(w->objects, oi);
@@ -228,41 +103,6 @@ void upload_refuse(struct wr_worker *w, struct conn *c, enum wr_reason why)
 	if (oi != 0)
 		wr_object_at(w->objects, oi)->decision.action = WR_A_BLOCK;
 	block(w, c, oi, why);
-}
-
-static bool request_bad(struct wr_worker *w, struct conn *c, enum wr_reason why)
-{
-	enum wr_on on = (enum wr_on)conn_policy(w, c)->on_reason[why];
-
-	wr_count(&w->lc, why, 1);
-	if (on == WR_ON_PASS || on == WR_ON_INSPECT ||
-	    conn_service(w, c)->mode == WR_MODE_OBSERVE) {
-		refuse(w, c, why);
-		conn_pass(w, c, why);
-	} else {
-		upload_refuse(w, c, why);
-	}
-	return false;
-}
-
-/* False: stop parsing this connection for now. */
-bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struct wr_http_out *out)
-{
-	switch (ev) {
-	case WR_HTTP_HEAD: return request_head(w, c);
-	case WR_HTTP_BODY: body_bytes(w, c, &out->body); return true;
-	case WR_HTTP_END:
-		c->in_req = 0;
-		if (c->obj == 0)
-			return true;
-		wr_object_at(w->objects, c->obj)->last_ns = w->lc.now;
-		c->pending = 1; /* what follows waits for the verdict */
-		return false;
-	case WR_HTTP_BAD: return request_bad(w, c, out->reason);
-	case WR_HTTP_PROXY: c->proxy = out->proxy; return true;
-	case WR_HTTP_BUSY: backlog_add(w, conn_index(w, c)); return false;
-	default: return false;
-	}
 }
 
 /* --- the end of an upload
@@ -327,20 +167,20 @@ static void decide(struct wr_worker *w, struct wr_object *o)
 		wr_counter_add(&w->lc.stats->would_block[o->service], 1);
 }
 
-/* The upload of c ends now, whole or not: decide on what is there. */
+/* Everything that is open on c ends now, whole or not: decide on what is there, innermost first. */
 void upload_finish(struct wr_worker *w, struct conn *c)
 {
-	struct wr_object *o;
-
-	if (c->obj == 0)
-		return;
 	jobs_flush(w);
-	o = wr_object_at(w->objects, c->obj);
-	if (o->state == WR_OBJ_RECEIVING || o->state == WR_OBJ_FINISHING)
-		decide(w, o);
-	o->state = WR_OBJ_ANSWER;
-	c->obj = 0;
-	scanners_close(w, o);
+	while (c->nopen > 0) {
+		struct wr_object *o = wr_object_at(w->objects, c->obj);
+
+		if (o->state == WR_OBJ_RECEIVING || o->state == WR_OBJ_FINISHING)
+			decide(w, o);
+		o->state = WR_OBJ_ANSWER;
+		scanners_close(w, o);
+		open_pop(c);
+	}
+	c->up = 0;
 }
 
 static void verdict_stands(struct wr_worker *w, uint32_t oi)
@@ -351,9 +191,7 @@ static void verdict_stands(struct wr_worker *w, uint32_t oi)
 	decide(w, o);
 	scanners_close(w, o);
 	if (o->decision.action == WR_A_BLOCK) {
-		o->state = WR_OBJ_ANSWER;
-		c->obj = 0;
-		block(w, c, oi, WR_R_NONE);
+		upload_block(w, c, oi);
 		return;
 	}
 	if (!record_room(w) && !o->observe) {
@@ -365,11 +203,26 @@ static void verdict_stands(struct wr_worker *w, uint32_t oi)
 	upload_release(w, oi);
 }
 
-/* The tail may go: what waits behind it is parsed next. */
-void upload_release(struct wr_worker *w, uint32_t oi)
+/* A hit that blocks by itself: the rest of the upload is not waited for. */
+void upload_block_now(struct wr_worker *w, struct conn *c, uint32_t oi)
 {
-	struct wr_object *o = wr_object_at(w->objects, oi);
-	struct conn *c = &w->conn[o->conn];
+	decide(w, wr_object_at(w->objects, oi));
+	upload_block(w, c, oi);
+}
+
+/* oi is decided and blocked: so is what is open around it. */
+void upload_block(struct wr_worker *w, struct conn *c, uint32_t oi)
+{
+	for (uint32_t i = 0; i < c->nopen; i++)
+		if (c->open[i] != oi)
+			wr_object_cause(wr_object_at(w->objects, c->open[i]), WR_C_ABORTED);
+	wr_object_at(w->objects, oi)->state = WR_OBJ_ANSWER;
+	upload_finish(w, c);
+	block(w, c, oi, WR_R_NONE);
+}
+
+static void count_delay(struct wr_worker *w, const struct wr_object *o)
+{
 	uint64_t us = (w->lc.now - o->last_ns) / 1000, b = 0;
 
 	while (b < WR_HIST_BUCKETS - 1 && us >= 1ull << b)
@@ -377,13 +230,36 @@ void upload_release(struct wr_worker *w, uint32_t oi)
 	wr_counter_add(&w->lc.stats->delay_us[b], 1);
 	wr_counter_add(&w->lc.stats->delay_sum_ns, w->lc.now - o->last_ns);
 	wr_counter_add(&w->lc.stats->delay_count, 1);
+}
+
+/* The tail may go: what waits behind it is parsed next. */
+void upload_release(struct wr_worker *w, uint32_t oi)
+{
+	struct wr_object *o = wr_object_at(w->objects, oi);
+	struct conn *c = &w->conn[o->conn];
+
+	count_delay(w, o);
 	o->state = WR_OBJ_ANSWER;
 	o->release_ns = w->lc.now;
 	o->committed = WR_COMMITTED_UNKNOWN;
-	w->promised++;
-	c->obj = 0;
 	c->pending = 0;
+	if (c->body != NULL)
+		c->hold_passed = wr_body_hold_from(c->body);
+	open_pop(c);
+	/* An object whose trailers are still to come was judged before its end: nothing is left to
+	 * hold. */
+	if (c->nopen == 0 && (!c->in_req || wr_http_req_in_trailer(&c->http) ||
+	                      (c->body != NULL && wr_body_tail_known(c->body))))
+		c->up = 0;
 	touch(w, o->conn);
+	backlog_add(w, o->conn);
+	if (o->norecord && o->decision.verdict == WR_V_CLEAN) {
+		objs_remove(w, c, oi);
+		object_free(w, oi);
+		return;
+	}
+	w->promised++;
+	c->records++;
 	if (o->early) { /* its answer was there before */
 		o->committed = o->early == 2 ? WR_COMMITTED_YES : WR_COMMITTED_NO;
 		w->promised--;
@@ -471,13 +347,14 @@ void upload_response(struct wr_worker *w, struct conn *c, uint16_t status)
 /* The connection ends (or leaves inspection): every upload on it gets its record now. */
 void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_t committed)
 {
-	if (c->obj != 0) {
-		struct wr_object *o = wr_object_at(w->objects, c->obj);
+	for (uint32_t i = 0; i < c->nopen; i++) {
+		struct wr_object *o = wr_object_at(w->objects, c->open[i]);
 
 		if (o->state == WR_OBJ_RECEIVING || o->state == WR_OBJ_FINISHING)
 			wr_object_cause(o, o->early ? WR_C_EARLY_RESPONSE : why);
-		upload_finish(w, c);
 	}
+	upload_finish(w, c);
+	upload_head_drop(w, c);
 	c->pending = 0;
 	while (c->objs != 0) {
 		uint32_t oi = c->objs;

@@ -63,7 +63,7 @@ uint32_t conn_new(struct wr_worker *w, const struct wr_pkt *p)
 	memset(c, 0, sizeof(*c));
 	c->phase = PH_NEW;
 	c->service = p->service;
-	c->cap = WR_TCP_NONE;
+	c->cap = c->unread = WR_TCP_NONE;
 	c->since_ns = c->last_ns = w->lc.now;
 	c->epoch = w->epoch;
 	wr_half_init(&c->c2s, 0);
@@ -78,7 +78,10 @@ uint32_t conn_new(struct wr_worker *w, const struct wr_pkt *p)
 void conn_free(struct wr_worker *w, uint32_t ci)
 {
 	struct conn *c = &w->conn[ci];
-	uint32_t held = wr_tcp_clear(w->tcp, &c->c2s);
+	uint32_t held;
+
+	jobs_flush(w); /* they read from what is let go here */
+	held = wr_tcp_clear(w->tcp, &c->c2s);
 
 	w->held -= held;
 	wr_fate(&w->lc, WR_FATE_DROPPED, held);
@@ -262,10 +265,8 @@ static void backlog_run(struct wr_worker *w)
 			} else {
 				uint32_t oi = c->obj;
 
-				o->state = WR_OBJ_ANSWER;
 				o->decision.action = WR_A_BLOCK;
-				c->obj = 0;
-				block(w, c, oi, WR_R_RECORD_RING_FULL);
+				upload_block(w, c, oi);
 				continue;
 			}
 		}
@@ -325,19 +326,16 @@ static void block_on_hits(struct wr_worker *w)
 {
 	for (uint32_t i = 0; i < w->ntouched; i++) {
 		struct conn *c = &w->conn[w->touched[i]];
-		struct wr_object *o;
-		uint32_t oi = c->obj;
 
-		if (oi == 0 || c->phase != PH_OPEN)
-			continue;
-		o = wr_object_at(w->objects, oi);
-		if (!o->has_hits || o->state != WR_OBJ_RECEIVING)
-			continue;
-		o->has_hits = 0;
-		if (!must_block(w, o))
-			continue;
-		upload_finish(w, c);
-		block(w, c, oi, WR_R_NONE);
+		for (uint32_t k = 0; k < c->nopen && c->phase == PH_OPEN; k++) {
+			struct wr_object *o = wr_object_at(w->objects, c->open[k]);
+
+			if (!o->has_hits || o->state != WR_OBJ_RECEIVING)
+				continue;
+			o->has_hits = 0;
+			if (must_block(w, o))
+				upload_block_now(w, c, c->open[k]);
+		}
 	}
 }
 
@@ -428,6 +426,7 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 	w->bytes_left = w->lc.conf->turn_bytes;
 	w->lc.pools.rx_free = rte_mempool_avail_count(w->lc.pools.rx);
 	wr_scan_enter(w->scan);
+	wr_body_turn(w->bodies, w->lc.conf->turn_bytes);
 
 	backlog_run(w);
 	for (int side = 0; side < 2; side++) {

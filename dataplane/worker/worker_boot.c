@@ -22,6 +22,17 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 		                   .header_bytes = conf->header_bytes,
 		                   .headers = conf->headers };
 
+	/* Decoders are dear (brotli 28 MiB): few for many uploads; one without is `decoder_budget`.
+	 */
+	struct wr_body_conf bc = { .bodies = objects,
+		                   .multiparts = wr_min_u32(uploads, 4096),
+		                   .inflate = wr_min_u32(wr_max_u32(uploads / 16, 16), 1024),
+		                   .brotli = wr_min_u32(wr_max_u32(uploads / 4096, 2), 16),
+		                   .zstd = wr_min_u32(wr_max_u32(uploads / 1024, 4), 64),
+		                   .expansion_ratio = conf->expansion_ratio,
+		                   .depth = conf->depth };
+
+	w->bodies = wr_body_pool_new(&bc);
 	w->flows = wr_flow_new(conns);
 	w->conn = wr_mem_alloc("connections", (conns + 1ull) * sizeof(struct conn));
 	w->tcp = wr_tcp_new(segs, conf->hold_budget_bytes / share);
@@ -30,7 +41,8 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 	w->ndigests = objects * DIGESTS_PER_UPLOAD;
 	w->digest_owner = wr_mem_alloc("digest owners", (w->ndigests + 1ull) * sizeof(uint32_t));
 	w->scan = wr_scan_new(objects * DIGESTS_PER_UPLOAD, conf->stream_state_bytes);
-	return w->flows && w->conn && w->tcp && w->http && w->objects && w->digest_owner && w->scan;
+	return w->bodies && w->flows && w->conn && w->tcp && w->http && w->objects &&
+	       w->digest_owner && w->scan;
 }
 
 struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n)
@@ -92,6 +104,7 @@ void wr_worker_free(struct wr_worker *w)
 	wr_scan_free(w->scan);
 	wr_mem_free(w->digest_owner);
 	wr_pool_free(w->objects);
+	wr_body_pool_free(w->bodies);
 	wr_http_free(w->http);
 	wr_tcp_free(w->tcp);
 	wr_mem_free(w->conn);
