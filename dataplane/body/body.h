@@ -39,6 +39,7 @@
 #define WR_BODY_WINDOW_LOG  23u  /* zstd: 8 MiB */
 #define WR_BODY_AWS_SIG_MAX 144u /* hex digits and padding of a chunk signature */
 #define WR_BODY_AWS_TRAILER 4096u
+#define WR_BODY_NO_OBJ      UINT32_MAX
 #define WR_BODY_HOLD_NONE   UINT64_MAX
 
 struct wr_body_pool; /* one per worker */
@@ -76,16 +77,16 @@ enum wr_body_ev {
 	WR_BODY_OBJ_BEGIN, /* out->obj, out->meta */
 	WR_BODY_DATA,      /* out->obj, out->view, out->piece */
 	WR_BODY_OBJ_END,   /* out->obj, out->hold; out->lost: its end was not seen */
-	WR_BODY_NOTE,      /* out->reason, out->obj, out->lost */
-	WR_BODY_BAD,       /* out->reason; every later call says the same */
+	WR_BODY_NOTE,      /* out->reason (counted), out->lost; out->obj: open, or NO_OBJ */
+	WR_BODY_BAD,       /* out->reason (counted); every later call says the same */
 	WR_BODY_PAUSE,     /* the turn's budget is used up */
 	WR_BODY_DONE,      /* end(): all is said */
 };
 
 /*
- * Objects may be open at the same time: the whole body around its parts (when it is encoded), a
- * part that is itself multipart around its own parts. Every object has a raw view; `coding` says
- * whether a decoded one comes beside it.
+ * Objects may be open at the same time, and end inner ones first: the whole body around its parts
+ * (when it is encoded), a part that is itself multipart around its own parts. Every object has a
+ * raw view; `coding` says whether a decoded one comes beside it.
  */
 enum wr_body_kind {
 	WR_BODY_WHOLE,  /* the request's body */

@@ -12,7 +12,7 @@
 
 #include "body/body.h"
 
-#define NO_OBJ    UINT32_MAX
+#define NO_OBJ    WR_BODY_NO_OBJ
 #define OUT_BYTES 16384u
 #define CTE_OUT   4096u
 
@@ -58,7 +58,9 @@ struct wr_body {
 	uint64_t hold, sent, decoded;
 	uint32_t next_obj, nparts, index, next; /* next: free list, slot + 1 */
 	uint16_t framing, reason, note;
-	uint8_t nlayers, begun, ended, bad, whole, depth, noted, lost;
+	uint8_t nlayers, begun, ended, bad, whole, depth, lost, nopen;
+	uint32_t open[WR_BODY_LAYERS +
+	              2];         /* objects that have begun and not ended, inner ones last */
 	struct wr_body_meta meta; /* of the whole body */
 	struct layer layer[WR_BODY_LAYERS];
 };

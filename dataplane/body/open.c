@@ -202,7 +202,7 @@ static enum wr_reason open_layers(struct wr_lcore *lc, struct wr_body *b)
 	b->next_obj = 1;
 	raw->obj = 0;
 	raw->view = WR_VIEW_RAW;
-	b->meta.container = multipart;
+	b->meta.container = multipart && decodes;
 	if (multipart || !decodes || codings == 0) {
 		b->meta.coding = WR_CODING_NONE; /* the decoded view is its parts */
 	} else {

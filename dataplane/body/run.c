@@ -154,8 +154,14 @@ static enum wr_body_ev told(struct wr_body *b, enum run r, struct wr_body_out *o
 {
 	switch (r) {
 	case RUN_DATA: return WR_BODY_DATA;
-	case RUN_BEGIN: return WR_BODY_OBJ_BEGIN;
-	case RUN_END: return WR_BODY_OBJ_END;
+	case RUN_BEGIN:
+		WR_ASSERT(b->nopen < WR_COUNT_OF(b->open));
+		b->open[b->nopen++] = out->obj;
+		return WR_BODY_OBJ_BEGIN;
+	case RUN_END:
+		WR_ASSERT(b->nopen > 0 && b->open[b->nopen - 1] == out->obj);
+		b->nopen--;
+		return WR_BODY_OBJ_END;
 	case RUN_NOTE: return WR_BODY_NOTE;
 	case RUN_PAUSE: return WR_BODY_PAUSE;
 	case RUN_BAD: return bad(b, out);
@@ -163,23 +169,29 @@ static enum wr_body_ev told(struct wr_body *b, enum run r, struct wr_body_out *o
 	}
 }
 
+static enum wr_body_ev note(struct wr_body *b, struct wr_body_out *out)
+{
+	out->reason = (enum wr_reason)b->note;
+	out->obj = b->nopen > 0 ? b->open[b->nopen - 1] : WR_BODY_NO_OBJ;
+	out->lost = b->lost;
+	b->note = b->lost = 0;
+	return WR_BODY_NOTE;
+}
+
 /* Things that are owed whatever the input. */
 static enum wr_body_ev first(struct wr_body *b, struct wr_body_out *out)
 {
-	if (b->note != 0) {
-		out->reason = (enum wr_reason)b->note;
-		out->lost = b->lost;
-		b->note = b->lost = 0;
-		return WR_BODY_NOTE;
-	}
 	if (!b->begun) {
 		b->begun = 1;
 		if (b->whole) {
 			out->obj = 0;
 			out->meta = &b->meta;
-			return WR_BODY_OBJ_BEGIN;
+			return told(b, RUN_BEGIN, out);
 		}
 	}
+	/* A note waits for the object that it is about: a part's headers come before the part. */
+	if (b->note != 0 && b->nopen > 0)
+		return note(b, out);
 	return WR_BODY_MORE;
 }
 
@@ -245,9 +257,9 @@ enum wr_body_ev wr_body_end(struct wr_lcore *lc, struct wr_body *b, struct wr_bo
 		if (b->ended == 1 && b->whole) {
 			b->ended = 2;
 			out->obj = 0;
-			return WR_BODY_OBJ_END;
+			return told(b, RUN_END, out);
 		}
-		return WR_BODY_DONE;
+		return b->note != 0 ? note(b, out) : WR_BODY_DONE;
 	}
 }
 

@@ -57,7 +57,7 @@ enum wr_http_ev {
 	WR_HTTP_HEAD, /* a request head is complete: wr_http_req_head() */
 	WR_HTTP_BODY, /* out->body, out->off: transfer-decoded bytes, lent from the span, len > 0 */
 	WR_HTTP_END,  /* the request is complete (also without a body) */
-	WR_HTTP_BAD,  /* out->reason; nothing more is read: every later call says the same */
+	WR_HTTP_BAD,  /* out->reason (counted); nothing more is read: later calls say the same */
 	WR_HTTP_PROXY, /* out->proxy: the PROXY header that stands before the first request */
 	WR_HTTP_BUSY,  /* no head slot free; nothing was consumed; counted as OVERLOAD. Call again
 	                  later. */

@@ -42,6 +42,7 @@ struct body_run {
 	enum wr_reason reason; /* of BAD, by http or body */
 	enum wr_reason note;   /* the first */
 	uint8_t note_lost;
+	uint32_t note_obj;
 	uint64_t hold; /* latest of body */
 	uint16_t framing;
 	struct wr_http_req h;
@@ -173,9 +174,15 @@ static int run_event(struct body_run *r, enum wr_body_ev ev, const struct wr_bod
 		}
 		return 1;
 	case WR_BODY_NOTE:
+		/* It is about an object that is open. */
+		o = run_find(r, out->obj);
+		WR_ASSERT(r->nobjects == RUN_OBJECTS || out->obj == WR_BODY_NO_OBJ ||
+		          (o != NULL && !o->ended));
+		WR_ASSERT(!out->lost || out->obj != WR_BODY_NO_OBJ);
 		if (r->note == WR_R_NONE) {
 			r->note = out->reason;
 			r->note_lost = out->lost;
+			r->note_obj = out->obj;
 		}
 		return 1;
 	case WR_BODY_PAUSE:

@@ -259,6 +259,7 @@ static void slots(void)
 	body_run(r, req, n, 0, 0);
 	OK(r->reason == 0 && r->note == WR_R_DECODER_BUDGET && r->note_lost && r->nobjects == 1,
 	   "no slot for a nested multipart: said, and the part goes on as a whole");
+	OK(r->note_obj == r->object[0].obj, "... about that part");
 	n = post(FORM, "--bb\r\n" FILE1 "d\r\n--bb--", strlen("--bb\r\n" FILE1 "d\r\n--bb--"));
 	for (int i = 0; i < 3; i++) {
 		body_run(r, req, n, 0, 0);
