@@ -66,6 +66,7 @@ services:
 
 GROUPS = [
     Group("plain", PORTS),
+    Group("operations", PORTS),
     Group("two workers", PORTS, workers=2),
     Group("af_packet", PORTS, driver="af_packet"),
     Group("bundles", PORTS, workers=2),

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an SRE and a rule team do to a running Weir: load, restart, kill, misconfigure."""
+import os
+import shutil
+import signal
+import tempfile
+
+from groups import body
+from lab import EICAR, need, same
+from tap import case
+
+OPS = "operations"
+NEWS = b"a-made-up-marker-of-version-two"
+
+
+def bundle(lab, version, rules, tmp):
+    """The core bundle with another version and one more rule file."""
+    to = os.path.join(tmp, f"v{version}")
+    here = os.path.dirname(os.path.abspath(__file__))
+    shutil.copytree(os.path.join(here, "../../examples/bundles/core"), to)
+    path = os.path.join(to, "manifest.yaml")
+    with open(path) as f:
+        text = f.read().replace("version: 1\n", f"version: {version}\n")
+    with open(path, "w") as f:
+        f.write(text)
+    with open(os.path.join(to, "rules", "more.yaml"), "w") as f:
+        f.write(rules)
+    return to
+
+
+def works(lab, name):
+    data = body(name, 30000)
+    lab.check_clean(f"/ops/{name}", data, lab.put(f"/ops/{name}", data))
+    lab.check_blocked(f"/ops/{name}-bad", lab.put(f"/ops/{name}-bad", data + EICAR), rule="eicar")
+
+
+@case("a second up changes nothing", group=OPS)
+def _(lab):
+    before = dict(lab.env)
+    p = lab.call("up", "--workers", "2")
+    same(p.returncode, 0, "exit of the second up")
+    lab.refresh()
+    same(lab.env, before, "environment")
+    works(lab, "second-up")
+
+
+@case("the effective configuration shows what was merged", group=OPS)
+def _(lab):
+    p = lab.call("config")
+    same(p.returncode, 0, "exit")
+    for word in ("shared_cores: true", "idle: yield", "allow_unsigned: true", "7001"):
+        need(word in p.stdout, f"no {word!r} in it")
+
+
+@case("a new bundle decides from its load on", group=OPS)
+def _(lab):
+    data = b"x" * 5000 + NEWS + b"y" * 5000
+    lab.check_clean("/ops/news-1", data, lab.put("/ops/news-1", data))
+    with tempfile.TemporaryDirectory(prefix="weir-e2e-") as tmp:
+        to = bundle(lab, 2, "rules:\n  - id: news\n    literal: '" + NEWS.decode() +
+                    "'\n    action: block\n    mode: enforce\n", tmp)
+        p = lab.call("load", to)
+        same(p.returncode, 0, f"exit of load ({p.stderr.strip()})")
+    r = lab.check_blocked("/ops/news-2", lab.put("/ops/news-2", data), rule="news")
+    same(r["bundles"]["core"]["version"], 2, "version in the record")
+    works(lab, "after-load")
+
+
+@case("a bundle with a bad regex is refused by file and line, the old one stays", group=OPS)
+def _(lab):
+    with tempfile.TemporaryDirectory(prefix="weir-e2e-") as tmp:
+        to = bundle(lab, 3, "rules:\n  - id: broken\n    pattern: 'a(b'\n    action: block\n"
+                            "    mode: enforce\n", tmp)
+        p = lab.call("load", to)
+    need(p.returncode != 0, "load of a broken bundle returned 0")
+    said = p.stderr + p.stdout
+    need("rules/more.yaml:3" in said or "rules/more.yaml:2" in said, f"no file and line: {said!r}")
+    need("arenthes" in said, f"not the compiler's message: {said!r}")
+    works(lab, "after-refusal")
+
+
+@case("control restarts alone, uploads go on", group=OPS)
+def _(lab):
+    before = lab.dataplane_pid
+    p = lab.call("restart", "--control")
+    same(p.returncode, 0, f"exit of restart ({p.stderr.strip()})")
+    lab.refresh()
+    same(lab.dataplane_pid, before, "pid of the dataplane")
+    works(lab, "control-again")
+
+
+@case("the dataplane restarts alone and scans again", group=OPS)
+def _(lab):
+    before = lab.control_pid
+    p = lab.call("restart", "--dataplane")
+    same(p.returncode, 0, f"exit of restart ({p.stderr.strip()})")
+    lab.refresh()
+    same(lab.control_pid, before, "pid of control")
+    works(lab, "dataplane-again")
+
+
+@case("on_process_death: closed: nothing passes while no dataplane lives", group=OPS)
+def _(lab):
+    os.kill(int(lab.dataplane_pid), signal.SIGKILL)
+    got = lab.put("/ops/dead", EICAR, limit_s=4)
+    need(got.exit != 0 and got.status == 0, f"an upload got through: {got}")
+    need(lab.store_bytes("/ops/dead") is None, "it is at the store")
+    p = lab.call("restart", "--dataplane")
+    same(p.returncode, 0, f"exit of restart ({p.stderr.strip()})")
+    lab.refresh()
+    works(lab, "risen")
+
+
+@case("control is killed and comes back: every upload since has its record", group=OPS)
+def _(lab):
+    os.kill(int(lab.control_pid), signal.SIGKILL)
+    data = body("orphan", 40000)
+    got = lab.put("/ops/orphan", data)
+    p = lab.call("restart", "--control")
+    same(p.returncode, 0, f"exit of restart ({p.stderr.strip()})")
+    lab.refresh()
+    lab.check_clean("/ops/orphan", data, got)
+    works(lab, "control-risen")
+
+
+def refused(lab, config, *words):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="weir-e2e-") as f:
+        f.write(config)
+        f.flush()
+        p = lab.call("up", "--config", f.name)
+    need(p.returncode != 0, "up returned 0")
+    said = p.stderr.strip()
+    same(len(said.splitlines()), 1, f"lines of the message {said!r}")
+    for w in words:
+        need(w in said, f"no {w!r} in {said!r}")
+
+
+@case("mistakes in the configuration get one clear line", group=OPS)
+def _(lab):
+    options = lab.options
+    lab.down()
+    try:
+        refused(lab, "polcy: { match: flag }\n", "polcy", "policy")
+        refused(lab, "records: { path: /proc/weir-cannot-be }\n", "/proc/weir-cannot-be")
+        refused(lab, "cores: { shared_cores: false, main: 0,\n"
+                     "         workers: [ { name: w0, core: 0, link: a, queue: 0 } ] }\n", "core")
+        refused(lab, "links: [ { name: a, on_process_death: closed, on_worker_stall: closed,\n"
+                     "  client: { device: \"net_af_xdp_c0,iface=no-such-if\" },\n"
+                     "  store: { device: \"net_af_xdp_s0,iface=wire-s\" } } ]\n", "no-such-if")
+    finally:
+        lab.up(*options)
+    works(lab, "after-mistakes")
