@@ -134,9 +134,16 @@ int main(int argc, char **argv)
 	struct wr_compile c = { .opts = &a.opts, .out = &out, .bundle = bundle };
 	uint32_t n;
 
-	if (!parse(argc, argv, &a) || (n = (uint32_t)(argc - optind)) > WR_META_BUNDLES_MAX) {
+	if (!parse(argc, argv, &a)) {
 		fputs(usage, stderr);
 		return 2;
+	}
+	n = (uint32_t)(argc - optind);
+	if (n > WR_META_BUNDLES_MAX) {
+		wr_bundle_error_add(&e, "", 0, "%u bundles, the limit is %u", n,
+		                    WR_META_BUNDLES_MAX);
+		wr_compile_report(&c, -E2BIG, &e, stdout);
+		return 1;
 	}
 	out.dirfd = open_folder(a.out);
 	for (uint32_t i = 0; i < n && out.dirfd >= 0; i++)

@@ -129,11 +129,6 @@ static int admit(struct wr_compile *c, struct wr_bundle_errors *e)
 
 static int names(const struct wr_compile *c, struct wr_bundle_errors *e)
 {
-	if (c->nbundles > WR_META_BUNDLES_MAX) {
-		wr_bundle_error_add(e, "", 0, "%u bundles, the limit is %u", c->nbundles,
-		                    WR_META_BUNDLES_MAX);
-		return -E2BIG;
-	}
 	for (uint32_t i = 0; i < c->nbundles; i++)
 		for (uint32_t k = 0; k < i; k++)
 			if (strcmp(c->bundle[i]->name, c->bundle[k]->name) == 0) {

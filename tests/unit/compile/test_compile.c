@@ -63,6 +63,8 @@ static void refusals(void)
 	           HEAD "  - { id: a, literal: a, action: block, mode: enforce }\n");
 	IS(engine_compile(folder), 1, "the same bundle twice");
 	OK(says("two bundles are called `core`"), "is named");
+	IS(engine_compile("a b c d e f g h"), 1, "nine bundles");
+	OK(says("9 bundles, the limit is 8"), "are more than a record can name");
 }
 
 /* The hash behind the nth of "shards". */
