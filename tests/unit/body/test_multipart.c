@@ -181,7 +181,7 @@ static void observe(struct body_run *r)
 			OK(r->reason == 0 && r->note == WR_R_MULTIPART_BAD &&
 			           strcmp(got, o[i].objects) == 0 &&
 			           wr_counter_get(&r->stats.reason[WR_R_MULTIPART_BAD]) == 1,
-			   "observed: %s", got);
+			   "observed reading %zu, cut %zu", i, cut);
 		}
 	}
 	memset(r->policy.on_reason, WR_ON_BLOCK, sizeof(r->policy.on_reason));
