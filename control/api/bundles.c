@@ -180,12 +180,12 @@ void wr_bundles_record(void *arg, const struct wr_record_parts *p)
 		snprintf(t.bundle, sizeof(t.bundle), "%.39s", m->bundle);
 		snprintf(t.item, sizeof(t.item), "%s%.64s",
 		         m->kind == WR_MATCH_PATTERN ? "rule:" : "list:", m->item);
-		if (!wr_breaker_hit(b->breaker, t.bundle, t.item, p->rec->ts_ns / 1000000000ull))
-			continue;
 		pthread_mutex_lock(&b->lock);
-		if (b->ntripped < TRIPPED_MAX)
+		if (wr_breaker_hit(b->breaker, t.bundle, t.item, p->rec->ts_ns / 1000000000ull) &&
+		    b->ntripped < TRIPPED_MAX) {
 			b->tripped[b->ntripped++] = t;
-		pthread_cond_signal(&b->wake);
+			pthread_cond_signal(&b->wake);
+		}
 		pthread_mutex_unlock(&b->lock);
 	}
 }
@@ -215,6 +215,19 @@ static void lower(struct wr_api *a, const struct tripped *t)
 	wr_log(status == 200 || status == 202 ? WR_LOG_WARN : WR_LOG_ERROR, "breaker.open",
 	       "bundle=%s item=%s status=%d hint=\"lowered to shadow; see weir bundle status\"",
 	       t->bundle, t->item, status);
+}
+
+void wr_bundles_lifted(struct wr_api *a, const char *bundle, const char *item)
+{
+	struct wr_bundles *b = a->bundle;
+	char labels[192] = "";
+
+	pthread_mutex_lock(&b->lock);
+	wr_breaker_close(b->breaker, bundle, item);
+	pthread_mutex_unlock(&b->lock);
+	wr_metrics_label(labels, sizeof(labels), "bundle", bundle);
+	wr_metrics_label(labels, sizeof(labels), "item", item);
+	wr_metrics_set(a->metrics, "weir_breaker_open", labels, 0);
 }
 
 static void *work(void *arg)

@@ -22,6 +22,9 @@ void wr_bundles_free(struct wr_api *a);
 /* wr_audit_hook with a struct wr_api: metrics, then the breaker. */
 void wr_bundles_record(void *a, const struct wr_record_parts *p);
 
+/* An operator has lifted what lowered an item: the breaker watches it anew. */
+void wr_bundles_lifted(struct wr_api *a, const char *bundle, const char *item);
+
 struct wr_life *wr_bundles_life(struct wr_api *a);
 
 /* push.c: the HTTPS listener; none configured is no failure. */

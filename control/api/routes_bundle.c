@@ -122,7 +122,12 @@ static int post_rollback(struct wr_api *a, const struct wr_request *r, json_t **
 
 static int post_promote(struct wr_api *a, const struct wr_request *r, json_t **reply)
 {
-	return with_order(a, r, reply, wr_life_promote);
+	int status = with_order(a, r, reply, wr_life_promote);
+	const char *to = str(r, "to");
+
+	if ((status == 200 || status == 202) && strcmp(to, "enforce") == 0)
+		wr_bundles_lifted(a, str(r, "bundle"), str(r, "item"));
+	return status;
 }
 
 static int post_suppress(struct wr_api *a, const struct wr_request *r, json_t **reply)

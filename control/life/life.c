@@ -343,7 +343,7 @@ int wr_life_push(struct wr_life *l, int fd, const char *who, json_t **reply)
 	int status;
 
 	*reply = NULL;
-	if (pthread_mutex_trylock(&l->busy) != 0)
+	if (!wr_life_begin(l))
 		return wr_life_answer(reply, 409, "busy",
 		                      "another change is under way; try again when it is done");
 	if (receive(&p, fd) != 0 || record(&p) != 0)

@@ -220,7 +220,7 @@ static int locked(struct wr_life *l, const struct wr_life_order *o, json_t **rep
 	int status;
 
 	*reply = NULL;
-	if (pthread_mutex_trylock(&l->busy) != 0)
+	if (!wr_life_begin(l))
 		return wr_life_answer(reply, 409, "busy",
 		                      "another change is under way; try again when it is done");
 	status = run(l, o, reply);

@@ -25,6 +25,9 @@ struct wr_life {
 /* For tests: called at each point where being killed must be survived. */
 extern void (*wr_life_test_point)(const char *where);
 
+/* Takes `busy`; waits a little for what is short (the tick), not for another push. */
+bool wr_life_begin(struct wr_life *l);
+
 uint64_t wr_life_now(const struct wr_life *l);
 
 /* --- store.c: folders and the document ----------------------------------------------------------

@@ -20,6 +20,21 @@ static void point(const char *where)
 		wr_life_test_point(where);
 }
 
+#define BEGIN_WAIT_NS 500000000
+
+bool wr_life_begin(struct wr_life *l)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += BEGIN_WAIT_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	return pthread_mutex_timedlock(&l->busy, &until) == 0;
+}
+
 uint64_t wr_life_now(const struct wr_life *l)
 {
 	return l->conf.now != NULL ? l->conf.now() : (uint64_t)time(NULL);

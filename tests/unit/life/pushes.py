@@ -139,6 +139,39 @@ def broken_artifacts(server):
         tap.ok("life.json" in str(e), "a damaged state file is refused, by name", e)
 
 
+def disk_full(trust):
+    """The state folder on a disk of 400 KiB: refused by code, and what was in force stays."""
+    s = Control(weir, control, trust=trust)
+    state = os.path.join(s.dir, "state")
+    p = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", state], capture_output=True, check=False)
+    try:
+        if p.returncode != 0:
+            print("# no tmpfs can be mounted here: the full disk is not shown")
+            return
+        s.start()
+        code, v = s.json("bundle", "push", build(40))
+        tap.ok(code == 0, "a small bundle fits", v)
+        folder, path = make(41, sign=False)
+        os.makedirs(os.path.join(folder, "lists"))
+        with open(os.path.join(folder, "lists", "l.txt"), "w") as f:
+            for i in range(20000):
+                f.write(f"{i:032x}\n")
+        with open(os.path.join(folder, "manifest.yaml"), "a") as f:
+            f.write("lists: [ { id: l, file: lists/l.txt } ]\n")
+        sh(weir, "bundle", "sign", folder, "-s", "k.key")
+        sh(weir, "bundle", "build", folder, "-o", path)
+        code, v = s.json("bundle", "push", path)
+        tap.ok(code == 2 and v.get("code") == "no_space", "one that fills the disk: no_space", v)
+        tap.ok(active(s) == 40, "what was in force is in force")
+        code, v = s.json("bundle", "push", build(42))
+        tap.ok(code == 0 and active(s) == 42, "and there is room again for the next", v)
+    finally:
+        s.stop()
+        if p.returncode == 0:
+            subprocess.run(["umount", state], check=False)
+        s.close()
+
+
 def certificates():
     def gen(name, *more):
         sh("openssl", "req", "-x509" if not more else "-new", "-newkey", "ec", "-pkeyopt",
@@ -196,6 +229,7 @@ try:
         broken_artifacts(s)
     finally:
         s.close()
+    disk_full(trust)
     certificates()
     free = socket.socket()
     free.bind(("127.0.0.1", 0))
