@@ -359,6 +359,12 @@ int wr_link_ask(struct wr_link *l, enum wr_msg_type type, uint32_t what, uint64_
 	pthread_mutex_unlock(&l->io);
 	if (rc == 0)
 		out->text[sizeof(out->text) - 1] = '\0';
+	if (rc == 0 && type == WR_MSG_DRAIN && out->error == 0) {
+		/* Readiness goes with this answer, not with the next status. */
+		pthread_mutex_lock(&l->lock);
+		l->status.last.draining = 1;
+		pthread_mutex_unlock(&l->lock);
+	}
 	if (rc == 0 && fd != NULL && n == 1) {
 		*fd = fds[0];
 		n = 0;

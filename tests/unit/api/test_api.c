@@ -292,6 +292,7 @@ static void test_reload(void)
 	write_config(", kep: 3");
 	expect("POST", "/v1/reload", "", 422, "did you mean 'keep'");
 	expect("POST", "/v1/drain", "", 200, "draining");
+	expect("GET", "/readyz", "", 503, "FAIL draining: draining: new connections go elsewhere");
 }
 
 int main(void)

@@ -46,6 +46,7 @@ struct fake {
 	struct wr_ring *ring[2];
 	uint8_t meta[32], have[4][32];
 	unsigned nhave;
+	_Atomic bool draining;
 	_Atomic unsigned hellos, shards, stages, commits, drops, unsealed, wrong_hash, again;
 };
 
@@ -200,12 +201,14 @@ static void serve(struct fake *f, const struct wr_msg *m, int fd)
 	} else if (m->type == WR_MSG_STATUS) {
 		st.seq = seq;
 		st.ready = 1;
+		st.draining = atomic_load(&f->draining);
 		st.generation = atomic_load(&f->commits);
 		memcpy(st.meta_sha256, f->meta, 32);
 		reply(f, WR_MSG_STATUS_REPLY, &st, sizeof(st), NULL, 0);
 	} else if (wr_msg_get(m, m->type, &s, sizeof(s)) == 0) {
 		on_shard_msg(f, m->type, &s, fd);
 	} else {
+		atomic_store(&f->draining, m->type == WR_MSG_DRAIN);
 		result(f, seq, 0, "");
 	}
 }
