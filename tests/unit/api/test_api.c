@@ -10,7 +10,6 @@ static struct fake fake;
 static char dir[64], file[128];
 static struct wr_api api;
 static struct wr_api_server *server;
-static const char *const names[] = { file };
 
 static const char yaml[] =
         "node: n\ntrust: { bundles: {}, allow_unsigned: true }\nlinks: [ { name: a, client: { "
@@ -140,7 +139,7 @@ static void up(void)
 		wr_config_report_print(&rep, stdout);
 		exit(2);
 	}
-	api.files = names;
+	api.files = files;
 	api.nfiles = 1;
 	WR_ASSERT(wr_link_new(dir, &api.link) == 0);
 	WR_ASSERT(wr_metrics_new(api.cfg, api.link, &api.metrics) == 0);
