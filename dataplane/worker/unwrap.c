@@ -388,7 +388,7 @@ bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struc
 		return request_start(w, c);
 	case WR_HTTP_BODY: return body_bytes(w, c, out);
 	case WR_HTTP_END: return request_end(w, c);
-	case WR_HTTP_BAD: wr_count(&w->lc, out->reason, 1); return request_bad(w, c, out->reason);
+	case WR_HTTP_BAD: return request_bad(w, c, out->reason); /* counted by http */
 	case WR_HTTP_PROXY: c->proxy = out->proxy; return true;
 	case WR_HTTP_BUSY: backlog_add(w, conn_index(w, c)); return false;
 	default: return false;
