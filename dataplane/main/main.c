@@ -73,15 +73,17 @@ static int start(struct wr_boot *b, char *err)
 	if (ctl == NULL)
 		return -1;
 	rc = wr_eal_start(b->conf, err);
-	if (rc == 0) {
-		rc = wr_boot_new(b, err);
-		if (rc == 0) {
-			wr_mem_seal();
-			rc = wr_run(b, ctl, err);
-		}
-		/* Workers first: uploads that are open hold on to their ruleset. */
-		wr_boot_free(b);
+	if (rc != 0) {
+		wr_ctl_free(ctl);
+		return rc;
 	}
+	rc = wr_boot_new(b, err);
+	if (rc == 0) {
+		wr_mem_seal();
+		rc = wr_run(b, ctl, err);
+	}
+	/* Workers first: uploads that are open hold on to their ruleset. */
+	wr_boot_free(b);
 	wr_ctl_free(ctl);
 	(void)rte_eal_cleanup();
 	return rc;
