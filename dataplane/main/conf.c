@@ -71,24 +71,29 @@ struct wr_main_sizes wr_main_sizes(const struct wr_conf *c, uint32_t link)
 	return s;
 }
 
-static uint64_t object_bytes(uint32_t data_room)
+/* Bytes that n mbufs take: no object of a pool crosses a page, so on small pages much is left over.
+ */
+static uint64_t pool_bytes(uint64_t n, uint32_t data_room, uint64_t page)
 {
 	/* Header of the pool's object, mbuf, headroom, data; padded to a cache line and a channel.
 	 */
-	return 64 + sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM + data_room + 128;
+	uint64_t one = 64 + sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM + data_room + 128;
+	uint64_t in_a_page = page / one;
+
+	return (n + in_a_page - 1) / in_a_page * page;
 }
 
 uint64_t wr_main_pool_bytes(const struct wr_conf *c)
 {
-	uint64_t sum = 0;
+	uint64_t page = c->no_huge ? 4096 : 2 << 20, sum = 0;
 
 	for (uint32_t i = 0; i < c->nworkers; i++) {
 		struct wr_main_sizes s = wr_main_sizes(c, c->worker[i].link);
 
-		sum += s.rx * object_bytes(WR_ETH_DATA_ROOM);
-		sum += s.small * object_bytes(WR_SMALL_ROOM);
-		sum += s.large * object_bytes(WR_LARGE_ROOM);
-		sum += s.gen * object_bytes(WR_LARGE_ROOM);
+		sum += pool_bytes(s.rx, WR_ETH_DATA_ROOM, page);
+		sum += pool_bytes(s.small, WR_SMALL_ROOM, page);
+		sum += pool_bytes(s.large, WR_LARGE_ROOM, page);
+		sum += pool_bytes(s.gen, WR_LARGE_ROOM, page);
 	}
 	return sum;
 }

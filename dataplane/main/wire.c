@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "main/main.h"
 
@@ -44,6 +45,29 @@ static int lead(struct wr_boot *b, uint32_t link, const char *name, char *err)
 	return 0;
 }
 
+/*
+ * The link's page names the process that inspects. If it lives, taking the link would end
+ * inspection of every open connection there, and then fail on the sockets. A number may have been
+ * given to another program since, so the name is compared too.
+ */
+static bool held_by_another(const struct wr_wire_shared *w)
+{
+	uint32_t pid = __atomic_load_n(&w->pid, __ATOMIC_RELAXED);
+	char path[48], name[32] = "";
+	FILE *f;
+
+	if (pid == 0 || pid == (uint32_t)getpid())
+		return false;
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	if (fgets(name, sizeof(name), f) == NULL)
+		name[0] = '\0';
+	fclose(f);
+	return strcmp(name, "weir-dataplane\n") == 0;
+}
+
 static int wire_of(struct wr_boot *b, uint32_t link, char *err)
 {
 	const struct wr_conf_link *l = &b->conf->link[link];
@@ -65,6 +89,12 @@ static int wire_of(struct wr_boot *b, uint32_t link, char *err)
 	if (rc != 0)
 		return rc;
 	b->wire[link] = wr_xdp_page(b->xdp[link]);
+	if (held_by_another(b->wire[link])) {
+		snprintf(err, WR_ERR, "link %s is in use: weir-dataplane, process %u, inspects it",
+		         c.link, b->wire[link]->pid);
+		b->wire[link] = NULL;
+		return -EBUSY;
+	}
 	/* What a predecessor that was killed left behind: its queues, and perhaps INSPECT. */
 	wr_xdp_leave(b->wire[link]);
 	serve_queues(b, link);

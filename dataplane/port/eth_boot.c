@@ -261,9 +261,10 @@ static int configure(uint16_t port, uint16_t queues, struct rte_mempool *const *
 		if (rc != 0)
 			return fail(
 			        s, rc,
-			        "receive queue %u: %s (is another program on this interface? ip "
-			        "link "
-			        "shows an xdp program; ip link set dev IF xdp off takes it away)",
+			        "receive queue %u: %s (is another weir-dataplane or XDP program on "
+			        "this interface? ip link shows it; ip link set dev IF xdp off "
+			        "takes it "
+			        "away)",
 			        q, strerror(-rc));
 		rc = rte_eth_tx_queue_setup(port, q, txd, (unsigned)node, NULL);
 		if (rc != 0)
