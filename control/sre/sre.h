@@ -135,7 +135,7 @@ struct wr_plan {
 };
 
 #define WR_PLAN_DEFAULT_SHA256                                                                     \
-	8000000000ull /* bits per second and core: docs/operate/capacity.md */
+	8000000000ull /* bits per second and core: docs/operate/cores.md */
 #define WR_PLAN_DEFAULT_ALL 7500000000ull
 #define WR_PLAN_LOAD        70u /* per cent of a core's capacity that a plan uses */
 

@@ -60,6 +60,10 @@ wanted = set(re.findall(r"runbook: (\S+)", alerts))
 have = set(re.findall(r"^## (\S+)", open(page).read(), re.M)) if os.path.exists(page) else set()
 ok(wanted <= have, "every alarm has its section in docs/operate/alarms.md", "missing: " + " ".join(wanted - have))
 
+ids = set(re.findall(r'X\("([\w.]+)"', read("control/sre/check.h")))
+listed = set(re.findall(r"^\| `([\w.]+)` \|", read("docs/operate/doctor.md"), re.M))
+ok(len(ids) >= 26 and ids == listed, "docs/operate/doctor.md lists the doctor's checks", " ".join(ids ^ listed))
+
 units = sorted(u for u in os.listdir(os.path.join(ROOT, "dist/systemd")) if re.search(r"\.(service|slice|timer)$", u))
 if shutil.which("systemd-analyze"):
     with tempfile.TemporaryDirectory() as d:
