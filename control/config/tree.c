@@ -158,6 +158,8 @@ static int read_node(struct reader *r, const yaml_event_t *e, unsigned depth, st
 
 static int read_map(struct reader *r, struct wr_node *map, unsigned depth)
 {
+	struct wr_node **end = &map->child;
+
 	for (;;) {
 		struct wr_node *child = NULL, at;
 		yaml_event_t k, v;
@@ -193,12 +195,15 @@ static int read_map(struct reader *r, struct wr_node *map, unsigned depth)
 		child->line = at.line;
 		child->col = at.col;
 		child->key = key;
-		wr_node_add(map, child);
+		*end = child;
+		end = &child->next;
 	}
 }
 
 static int read_list(struct reader *r, struct wr_node *list, unsigned depth)
 {
+	struct wr_node **end = &list->child;
+
 	for (;;) {
 		struct wr_node *child = NULL;
 		yaml_event_t v;
@@ -214,7 +219,8 @@ static int read_list(struct reader *r, struct wr_node *list, unsigned depth)
 		yaml_event_delete(&v);
 		if (rc != 0)
 			return rc;
-		wr_node_add(list, child);
+		*end = child;
+		end = &child->next;
 	}
 }
 
