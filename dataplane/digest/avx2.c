@@ -244,14 +244,17 @@ INLINE void run(const struct wr_digest_batch *b, uint32_t first, const uint32_t 
 	{                                                                                          \
 		run(b, first, n);                                                                  \
 	}
+/* clang-format off: it takes these for the head of what follows */
 ONE(1)
 ONE(2)
 ONE(3)
 ONE(4)
 ONE(5)
-ONE(6) ONE(7)
+ONE(6)
+ONE(7)
+/* clang-format on */
 
-        void wr_digest_kernel_avx2(const struct wr_digest_batch *b)
+void wr_digest_kernel_avx2(const struct wr_digest_batch *b)
 {
 	static void (*const by_algos[WR_DIGEST_MASKS])(const struct wr_digest_batch *, uint32_t) = {
 		NULL, run_1, run_2, run_3, run_4, run_5, run_6, run_7,

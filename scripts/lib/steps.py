@@ -190,11 +190,14 @@ def check(tally):
     """What scripts/check does."""
     timed(tally, "format", lambda: command(tally, "format", ["scripts/fmt", "--check"]))
     timed(tally, "layers", lambda: command(tally, "layers", ["scripts/check-layers"]))
-    timed(tally, "docs", lambda: command(tally, "generated docs", ["scripts/gen-docs", "--check"]))
+    timed(tally, "faults apply", lambda: command(tally, "planted faults apply",
+                                                 ["scripts/mutants", "--check"]))
     good = {}
     for folder in BUILDS:
         timed(tally, folder, lambda: good.__setitem__(folder, build(tally, folder)))
     if good["build"]:
+        timed(tally, "docs", lambda: command(tally, "generated docs",
+                                             ["scripts/gen-docs", "--check"]))
         timed(tally, "hot path", lambda: command(tally, "hot path", ["scripts/check-hotpath"]))
     if good["build-asan"]:
         timed(tally, "fast, sanitizers", lambda: meson_suite(
