@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bundle/private.h"
 #include "bundle/schema.h"
@@ -95,19 +96,36 @@ static int read_case_text(struct wr_reader *r, const struct wr_node *n, void *ob
 	return set_bytes(r, n, obj, (uint8_t *)wr_arena_strndup(r->a, n->text, n->len), n->len);
 }
 
+static bool there(int dirfd, const char *path)
+{
+	int fd = wr_bundle_open(dirfd, path);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static int read_case_file(struct wr_reader *r, const struct wr_node *n, void *obj)
 {
 	struct wr_case *c = obj;
 	char path[512];
 
 	if (n->kind != WR_NODE_SCALAR || n->text[0] == '/' || strstr(n->text, "..") != NULL) {
-		wr_bundle_error_add(r->e, r->file, n->line, "`file` must lie below tests/");
+		wr_bundle_error_add(r->e, r->file, n->line,
+		                    "`file` must be a path inside the bundle");
 		return 0;
 	}
 	if (c->bytes != NULL)
 		wr_bundle_error_add(r->e, r->file, n->line,
 		                    "a case has one of `file`, `hex`, `text`, not several");
+	/* Beside the case, below tests/; or from the top of the bundle. */
 	snprintf(path, sizeof(path), "tests/%.480s", n->text);
+	if (!there(r->b->dirfd, path))
+		snprintf(path, sizeof(path), "%.480s", n->text);
+	if (!there(r->b->dirfd, path))
+		wr_bundle_error_add(r->e, r->file, n->line,
+		                    "`file: %.200s` is neither below tests/ nor in the bundle",
+		                    n->text);
 	c->path = wr_arena_strndup(r->a, path, strlen(path));
 	return c->path == NULL ? -ENOMEM : 0;
 }
@@ -140,7 +158,7 @@ static const struct wr_key case_keys[] = {
 	{ .name = "file",
 	  .kind = WR_K_CUSTOM,
 	  .read = read_case_file,
-	  .form = "path below tests/",
+	  .form = "path below tests/ or in the bundle",
 	  .help = "the object" },
 	{ .name = "hex",
 	  .kind = WR_K_CUSTOM,
