@@ -426,6 +426,14 @@ void wr_digest_feed(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot,
 		run_slot(lc, d, slot);
 }
 
+void wr_digest_warm(const struct wr_digest *d, uint32_t slot)
+{
+	const char *s = (const char *)&d->slot[slot];
+
+	for (uint32_t at = 0; at < sizeof(struct slot); at += WR_CACHE_LINE)
+		rte_prefetch0(s + at);
+}
+
 void wr_digest_end(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot)
 {
 	struct slot *s = slot_at(d, slot);

@@ -43,6 +43,8 @@ void wr_digest_free(struct wr_digest *d);
 uint32_t wr_digest_open(struct wr_lcore *lc, struct wr_digest *d, uint32_t algos);
 void wr_digest_feed(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot,
                     const struct wr_piece *piece);
+/* Fetches what the next feed of this slot touches, a few frames ahead. */
+void wr_digest_warm(const struct wr_digest *d, uint32_t slot);
 /* No more bytes; the slot turns up in wr_digest_done() when its digests stand. */
 void wr_digest_end(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot);
 /* Digests what is worth digesting now: full lanes, pieces past the deadline, ended slots. */

@@ -5,6 +5,7 @@
 #include "worker/worker.h"
 
 #include <rte_cycles.h>
+#include <rte_prefetch.h>
 
 #include "pkt/frag.h"
 #include "worker/conn.h"
@@ -225,6 +226,35 @@ static void segment(struct wr_worker *w, enum wr_side side, struct wr_pkt *p, ui
 		store_segment(w, p, ci);
 }
 
+#define OBJECT_AHEAD 6u /* frames; with many uploads every line of them is in a far cache */
+#define SLOT_AHEAD   3u
+
+static struct wr_object *upload_of(struct wr_worker *w, uint16_t i)
+{
+	struct wr_lanes *l = &w->lanes[WR_SIDE_CLIENT];
+	uint32_t ci = i < l->ninspect ? w->flow_of[WR_SIDE_CLIENT][i] : 0;
+
+	if (ci == 0 || !wr_flow_used(w->flows, ci) || w->conn[ci].phase != PH_OPEN ||
+	    w->conn[ci].obj == 0)
+		return NULL;
+	return wr_object_at(w->objects, w->conn[ci].obj);
+}
+
+/* What the frames behind this one will touch: their upload, then the upload's digest slot. */
+static void warm(struct wr_worker *w, uint16_t i)
+{
+	const struct wr_object *o = upload_of(w, (uint16_t)(i + OBJECT_AHEAD));
+
+	if (o != NULL) {
+		rte_prefetch0(o);
+		rte_prefetch0(&o->view[WR_VIEW_RAW]);
+		rte_prefetch0(&o->bytes);
+	}
+	o = upload_of(w, (uint16_t)(i + SLOT_AHEAD));
+	if (o != NULL && o->view[WR_VIEW_RAW].digest != 0)
+		wr_digest_warm(w->digest, o->view[WR_VIEW_RAW].digest);
+}
+
 static void segments(struct wr_worker *w, enum wr_side side)
 {
 	struct wr_lanes *l = &w->lanes[side];
@@ -234,6 +264,8 @@ static void segments(struct wr_worker *w, enum wr_side side)
 	while (w->cursor[side] < l->ninspect && (w->bytes_left > 0 || side == WR_SIDE_STORE)) {
 		uint16_t i = w->cursor[side]++;
 
+		if (side == WR_SIDE_CLIENT)
+			warm(w, i);
 		w->held--;
 		segment(w, side, &l->inspect[i], w->flow_of[side][i]);
 	}
