@@ -362,7 +362,7 @@ int main(int argc, char **argv)
 		{ "pipeline/jpeg/1KB/1000", 1000, 1000, 6144, PEER_JPEG, false },
 		{ "pipeline/jpeg/100MB/16", 16, 100000000, 6144, PEER_JPEG, false },
 		{ "pipeline/jpeg/1MB/1", 1, 1000000, 6144, PEER_JPEG, false },
-		{ "pipeline/jpeg/1MB/100000", 100000, 1000000, 150000, PEER_JPEG, false },
+		{ "pipeline/jpeg/50KB/100000", 100000, 50000, 150000, PEER_JPEG, false },
 	};
 	static struct perf_case cases[WR_COUNT_OF(scenarios)];
 	struct perf_opts o;
