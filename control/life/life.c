@@ -10,6 +10,10 @@
 
 #define REJECTED_MAX 32u
 
+/* A line of hex is longer than its entry; sorting takes a second copy, mapping a third. */
+#define MEMORY_FACTOR 3u
+#define MEMORY_MORE   (64ull << 20)
+
 int wr_life_new(const struct wr_life_conf *c, struct wr_life **out, char *err, size_t n)
 {
 	struct wr_life *l = calloc(1, sizeof(*l));
@@ -184,6 +188,40 @@ static int refuse_push(struct push *p)
 	                      code, "%s", p->r.text);
 }
 
+static uint64_t available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	return kib == 0 ? UINT64_MAX : (uint64_t)kib * 1024;
+}
+
+/* The old ruleset stays mapped while the new one is sorted and mapped beside it: both must fit. */
+static int fits(struct push *p, int dir)
+{
+	uint64_t need = MEMORY_MORE;
+	uint64_t have = p->l->conf.free_bytes != NULL ? p->l->conf.free_bytes() : available();
+
+	for (uint32_t i = 0; i < p->b->nlists; i++) {
+		struct stat st;
+
+		if (fstatat(dir, p->b->lists[i].path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			need += MEMORY_FACTOR * (uint64_t)st.st_size;
+	}
+	if (need <= have)
+		return 0;
+	return wr_refuse(&p->r, WR_REFUSE_MEMORY,
+	                 "compiling and mapping it beside the old rules may take %llu MiB, and "
+	                 "%llu are free",
+	                 (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));
+}
+
 /* Policy that only this machine can know. */
 static int admit(struct push *p)
 {
@@ -231,12 +269,14 @@ static int receive(struct push *p, int fd)
 	if (rc == 0)
 		rc = wr_ship_verify(dir, p->l->conf.find, p->l->conf.find_ctx, &p->v, &p->b, &e,
 		                    &p->r);
-	close(dir);
 	wr_bundle_errors_free(&e);
 	if (rc != 0 && p->r.code == WR_REFUSE_NONE)
 		rc = io(p, rc);
 	if (rc == 0)
 		rc = admit(p);
+	if (rc == 0)
+		rc = fits(p, dir);
+	close(dir);
 	if (rc == 0) {
 		rc = wr_life_keep(p->l, p->v.name, p->v.version);
 		if (rc != 0)

@@ -89,7 +89,8 @@ struct wr_life_conf {
 	int (*activate)(void *ctx, const char *const *dir, unsigned n, json_t **reply);
 	void *activate_ctx;
 	struct wr_ship_limits limits;
-	uint64_t (*now)(void); /* unix seconds; NULL: the clock. A test jumps with it */
+	uint64_t (*now)(void);        /* unix seconds; NULL: the clock. A test jumps with it */
+	uint64_t (*free_bytes)(void); /* memory that can be had; NULL: MemAvailable */
 };
 
 WR_MUST_USE int wr_life_new(const struct wr_life_conf *c, struct wr_life **out, char *err,

@@ -33,6 +33,13 @@ static const struct wr_ship_trust *find(void *ctx, const char *name)
 	return name != NULL && strcmp(name, "second") == 0 ? &trust2 : NULL;
 }
 
+static uint64_t memory_free = 1ull << 40;
+
+static uint64_t free_bytes(void)
+{
+	return memory_free;
+}
+
 static uint64_t now(void)
 {
 	return clock_now;
@@ -84,7 +91,8 @@ static void start(void)
 		                  .find = find,
 		                  .activate = activate,
 		                  .limits = WR_SHIP_LIMITS_DEFAULT,
-		                  .now = now };
+		                  .now = now,
+		                  .free_bytes = free_bytes };
 	json_t *force = json_load_file(force_file, 0, NULL);
 	char err[256] = "";
 
@@ -231,6 +239,10 @@ static void versions(void)
 	expect(422, "expired", s, v, "an expired one");
 	s = push("other", 1, "enforce", "", &v);
 	expect(422, "not_trusted", s, v, "a name that nobody trusts");
+	memory_free = (64ull << 20) - 1;
+	s = push("core", 6, "enforce", "", &v);
+	expect(422, "memory", s, v, "one that does not fit beside the old rules");
+	memory_free = 1ull << 40;
 	OK(forced("core", "version") == 5 && number("core", "floor") == 5,
 	   "nothing of that changed a thing");
 	next_status = 422;
@@ -436,7 +448,8 @@ static void damaged(void)
 		                  .find = find,
 		                  .activate = activate,
 		                  .limits = WR_SHIP_LIMITS_DEFAULT,
-		                  .now = now };
+		                  .now = now,
+		                  .free_bytes = free_bytes };
 	char path[128], err[256] = "";
 	struct wr_life *l;
 	FILE *f;
