@@ -426,6 +426,18 @@ static int attach(struct install *in, enum wr_xdp_side s)
 	return e;
 }
 
+/* By name and at once: the kernel leaves the end of an unpinned link to a work queue. */
+static void take_off(const char *path)
+{
+	int fd = bpf_obj_get(path);
+
+	if (fd >= 0) {
+		bpf_link_detach(fd);
+		close(fd);
+	}
+	unlink(path);
+}
+
 static int install_steps(struct install *in)
 {
 	char path[PIN_PATH];
@@ -453,7 +465,7 @@ static int install_steps(struct install *in)
 	for (int s = 0; e && s < 2; s++)
 		if (in->attached[s] &&
 		    side_path(path, in->c->link, (enum wr_xdp_side)s, "link") == 0)
-			unlink(path);
+			take_off(path);
 	return e;
 }
 

@@ -505,6 +505,7 @@ static void test_conflict(void)
 	IS(wr_xdp_install(&conf, err), -EBUSY, "another program is in the way: %s", err);
 	snprintf(path, sizeof(path), "%s/t/client/link", root);
 	OK(access(path, F_OK) != 0, "the client port is not half installed");
+	bpf_link_detach(link); /* at once: the last close() leaves it to a work queue */
 	close(link);
 	close(fd);
 	IS(wr_xdp_install(&conf, err), 0, "when it is gone, install works");
