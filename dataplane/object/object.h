@@ -32,7 +32,8 @@ enum wr_object_state {
 
 struct wr_view_state {
 	uint32_t stream, digest; /* slots in scan/ and digest/, 0 = none */
-	uint8_t used, coding, digested, pad;
+	uint8_t used, coding, digested,
+	        sniffed;  /* sniffed: the scan knows the type, or never will */
 	uint64_t bytes;   /* given to the view */
 	uint64_t scanned; /* of them seen by the pattern scan */
 	uint64_t hashed;  /* of them in the digests */
@@ -62,6 +63,11 @@ struct wr_object {
 	struct wr_view_state view[WR_VIEW_COUNT];
 	struct wr_decision decision;
 	char filename[256], declared[128], type[64];
+	/* First bytes of the one view (sniff_view) whose first piece was too short to tell its
+	 * type. */
+	uint16_t nprefix;
+	uint8_t sniff_view, spare2[5];
+	uint8_t prefix[WR_SNIFF_BYTES];
 };
 
 /* A zeroed object, 0 = none left. The index is the handle. */

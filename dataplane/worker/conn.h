@@ -171,6 +171,8 @@ void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci);
 void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 void store_fin(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 /* unwrap.c */
+/* The view has ended: its type, if its first bytes have not told it yet. */
+void unwrap_sniff_end(struct wr_worker *w, struct wr_object *o, unsigned which);
 uint32_t object_begin(struct wr_worker *w, struct conn *c);
 void open_push(struct conn *c, uint32_t oi, uint32_t id);
 void open_pop(struct conn *c);

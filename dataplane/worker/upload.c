@@ -274,6 +274,8 @@ static void end_views(struct wr_worker *w, struct wr_object *o)
 	for (unsigned i = 0; i < WR_VIEW_COUNT; i++) {
 		struct wr_view_state *v = &o->view[i];
 
+		if (v->used)
+			unwrap_sniff_end(w, o, i);
 		if (v->stream != 0)
 			wr_scan_end(&w->lc, w->scan, v->stream);
 		if (v->digest != 0)

@@ -325,10 +325,8 @@ void jobs_flush(struct wr_worker *w)
 		if (!w->job[i].failed && !w->job[i].hit)
 			continue;
 		o = wr_object_at(w->objects, oi);
-		if (w->job[i].failed) {
-			wr_count(&w->lc, WR_R_SCAN_ERROR, 1);
+		if (w->job[i].failed) /* counted by scan/ */
 			wr_object_cause(o, WR_C_ENGINE);
-		}
 		if (w->job[i].hit)
 			o->has_hits = 1;
 	}

@@ -621,6 +621,35 @@ static void verdicts(void)
 	no_records();
 }
 
+/* A rule for one type: what an object is, is told by its first bytes, however they come. */
+static void types(void)
+{
+	struct wr_record r;
+
+	connected();
+	say(CLIENT, HEAD(20) "GIF89a....TYPED-MARK");
+	OK(IN(answer(), " 403 "), "a mark of GIFs in a GIF: blocked");
+	later(300 * MS);
+	r = record();
+	OK(r.verdict == WR_V_MATCH && r.action == WR_A_BLOCK, "and recorded");
+
+	connected();
+	say(CLIENT, HEAD(20) "G");
+	ack(STORE, sent[CLIENT]);
+	say(CLIENT, "IF89a....TYPED-MARK");
+	OK(IN(answer(), " 403 "), "a first piece too short to tell hides nothing");
+	later(300 * MS);
+	(void)record();
+
+	connected();
+	say(CLIENT, HEAD(20) "a text....TYPED-MARK");
+	OK(payload(STORE) > 0 && answer() == NULL, "the same mark in a text is none");
+	say(STORE, CREATED);
+	r = record();
+	IS(r.verdict, WR_V_CLEAN, "and the text is clean");
+	no_records();
+}
+
 /* While no record can be written, a verdict does not help: the tail stays held. */
 static void holding(void)
 {
@@ -685,6 +714,7 @@ int main(int argc, char **argv)
 	placement();
 	blocking();
 	verdicts();
+	types();
 	holding();
 	long_body();
 	return tap_done();
