@@ -194,6 +194,10 @@ static enum outcome try(const struct target *t, enum framing f, const char *stam
 		snprintf(text, n, "no connection");
 		return UNTESTED;
 	}
+	if (c == 0) {
+		snprintf(text, n, "clean upload got no answer in %d s", TIMEOUT_S);
+		return FALSE_ALARM;
+	}
 	if (c / 100 != 2) {
 		bool weir = strcasestr(reply, "Weir-Decision-Id") != NULL;
 
