@@ -80,7 +80,14 @@ struct cost { /* of 64 bytes in each of the lanes, in any unit */
  * wr_digest_choose() has measured this machine. Index: WR_HAS_* bits.
  */
 static struct cost cost[WR_DK_COUNT][WR_DIGEST_MASKS] = {
-	[WR_DK_PORTABLE] = { { 0 }, { 4.8 }, { 2.0 }, { 6.8 }, { 2.1 }, { 6.9 }, { 4.1 }, { 8.9 } },
+	[WR_DK_PORTABLE] = { { 0 },
+	                     { .one = 4.8 },
+	                     { .one = 2.0 },
+	                     { .one = 6.8 },
+	                     { .one = 2.1 },
+	                     { .one = 6.9 },
+	                     { .one = 4.1 },
+	                     { .one = 8.9 } },
 	[WR_DK_SHANI] = { { 0 },
 	                  { .one = 5.2, .two = 5.4 },
 	                  { .one = 2.0, .two = 2.6 },

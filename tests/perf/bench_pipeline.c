@@ -179,7 +179,7 @@ static struct floors measure_floors(const struct bench *b)
 {
 	struct floors f = { 0 };
 	int fd[2];
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (pipe(fd) != 0 || (pid = fork()) < 0)
 		fail(b, "no process for the floors");

@@ -16,9 +16,7 @@
 
 #define LANES 16u
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw")
-#pragma GCC optimize("O3")
+#define WIDE __attribute__((target("avx512f,avx512bw")))
 
 typedef uint32_t u16x __attribute__((vector_size(64)));
 
@@ -66,7 +64,7 @@ static void constants(void)
 #define RL(x, n) ((x) << (n) | (x) >> (32 - (n)))
 #define RR(x, n) RL(x, 32 - (n))
 
-static inline __attribute__((always_inline)) void turn(const uint8_t *const *p, u16x *w)
+WIDE static inline __attribute__((always_inline)) void turn(const uint8_t *const *p, u16x *w)
 {
 	u16x r[16], t[16];
 
@@ -145,7 +143,7 @@ static inline __attribute__((always_inline)) void turn(const uint8_t *const *p, 
 		ba = x_ + y_;                                                                      \
 	} while (0)
 
-static void block(struct group *g, const uint8_t *const *p)
+WIDE static void block(struct group *g, const uint8_t *const *p)
 {
 	const __m512i order = _mm512_broadcast_i32x4(
 	        _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3));
@@ -212,7 +210,7 @@ static void block(struct group *g, const uint8_t *const *p)
 	g->b[4] += be, g->b[5] += bf, g->b[6] += bg, g->b[7] += bh;
 }
 
-static void feed(struct group *g, const uint8_t *const *piece, uint32_t len)
+WIDE static void feed(struct group *g, const uint8_t *const *piece, uint32_t len)
 {
 	const uint8_t *p[LANES], *seam[LANES];
 	uint32_t first = g->ncarry == 0 ? 0 : 64 - g->ncarry, n;
@@ -235,8 +233,6 @@ static void feed(struct group *g, const uint8_t *const *piece, uint32_t len)
 	for (uint32_t l = 0; l < LANES; l++)
 		memcpy(g->carry[l], p[l], g->ncarry);
 }
-
-#pragma GCC pop_options
 
 static void start(struct group *g)
 {
