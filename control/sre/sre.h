@@ -134,10 +134,9 @@ struct wr_plan {
 	char reason[16][200];
 };
 
-#define WR_PLAN_DEFAULT_SHA256                                                                     \
-	8000000000ull /* bits per second and core: docs/operate/cores.md */
-#define WR_PLAN_DEFAULT_ALL 7500000000ull
-#define WR_PLAN_LOAD        70u /* per cent of a core's capacity that a plan uses */
+#define WR_PLAN_DEFAULT_SHA256 8000000000ull /* bits per second and core: docs/operate/cores.md */
+#define WR_PLAN_DEFAULT_ALL    7500000000ull
+#define WR_PLAN_LOAD           70u /* per cent of a core's capacity that a plan uses */
 
 /* 0, or -ENOSPC / -EINVAL with one line in err (at least 240 bytes) that says what would do. */
 WR_MUST_USE int wr_cores_plan(const struct wr_machine *m, const struct wr_plan_ask *ask,

@@ -61,7 +61,7 @@ uint32_t object_begin(struct wr_worker *w, struct conn *c)
 	o = wr_object_at(w->objects, oi);
 	o->service = c->service;
 	o->observe = conn_service(w, c)->mode == WR_MODE_OBSERVE;
-	o->req = c->in_req ? c->req : c->req + 1;
+	o->req = c->in_req || c->ending ? c->req : c->req + 1;
 	if (c->head == NULL && conn_head(c) != NULL) {
 		c->head = wr_http_head_take(&c->http);
 		c->head->users = 1;

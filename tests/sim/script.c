@@ -584,6 +584,12 @@ static void verdicts(void)
 	OK(r.verdict == WR_V_CLEAN && r.committed == WR_COMMITTED_YES, "201: clean, committed");
 
 	connected();
+	say(CLIENT, HEAD(0));
+	say(STORE, CREATED);
+	r = record();
+	OK(r.verdict == WR_V_CLEAN && r.committed == WR_COMMITTED_YES, "an empty body: committed");
+
+	connected();
 	say(CLIENT, HEAD(3) "abc");
 	say(STORE, "HTTP/1.1 507 Full\r\nContent-Length: 0\r\n\r\n");
 	r = record();
