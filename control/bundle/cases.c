@@ -174,7 +174,7 @@ static const struct wr_key case_keys[] = {
 	  .kind = WR_K_STR,
 	  .max = 63,
 	  AT(type),
-	  .help = "the sniffed media type; absent = unknown" },
+	  .help = "the media type to take instead of the sniffed one" },
 	{ .name = "cut",
 	  .kind = WR_K_CUSTOM,
 	  .read = read_cuts,

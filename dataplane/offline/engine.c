@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "digest/digest.h"
+#include "object/sniff.h"
 #include "scan/scan.h"
 #include "verdict/verdict.h"
 
@@ -103,13 +104,44 @@ const struct wr_ruleset *wr_offline_ruleset(const struct wr_offline *o)
 
 struct slots {
 	uint32_t stream, digest;
+	bool sniffed;
+	uint16_t nprefix;
+	uint8_t prefix[WR_SNIFF_BYTES];
 };
 
-static void feed(struct wr_offline *o, const struct slots *s, const uint8_t *p, uint32_t n,
+static void set_type(struct wr_offline *o, struct slots *s, const char *media,
+                     struct wr_offline_result *out)
+{
+	s->sniffed = true;
+	snprintf(out->type, sizeof(out->type), "%s", media == NULL ? "" : media);
+	if (s->stream != 0)
+		(void)wr_scan_type(&o->lc, o->scan, s->stream, media);
+}
+
+/* As worker/ does it: most first pieces tell what the object is, short ones are kept until they do.
+ */
+static void sniff(struct wr_offline *o, struct slots *s, const uint8_t *p, uint32_t n,
+                  struct wr_offline_result *out)
+{
+	const struct wr_type *t = out->bytes == 0 ? wr_sniff(p, n, false) : NULL;
+	uint32_t take = wr_min_u32(WR_SNIFF_BYTES - s->nprefix, n);
+
+	if (t == NULL) {
+		memcpy(s->prefix + s->nprefix, p, take);
+		s->nprefix = (uint16_t)(s->nprefix + take);
+		t = wr_sniff(s->prefix, s->nprefix, false);
+	}
+	if (t != NULL)
+		set_type(o, s, t->media, out);
+}
+
+static void feed(struct wr_offline *o, struct slots *s, const uint8_t *p, uint32_t n,
                  struct wr_offline_result *out)
 {
 	struct wr_scan_job job = { .stream = s->stream, .piece = { .p = p, .len = n } };
 
+	if (!s->sniffed && n != 0)
+		sniff(o, s, p, n, out);
 	if (s->stream != 0)
 		wr_scan_burst(&o->lc, o->scan, &job, 1);
 	out->failed |= job.failed;
@@ -137,7 +169,7 @@ static ssize_t fill(int fd, uint8_t *p, size_t n)
 	return (ssize_t)have;
 }
 
-static void read_all(struct wr_offline *o, const struct slots *s, int fd, uint64_t cut,
+static void read_all(struct wr_offline *o, struct slots *s, int fd, uint64_t cut,
                      struct wr_offline_result *out)
 {
 	uint64_t piece = cut == 0 ? BUFFER_BYTES : cut, left = piece;
@@ -233,7 +265,7 @@ void wr_offline_scan(struct wr_offline *o, int fd, uint64_t cut, const char *typ
                      struct wr_offline_result *out)
 {
 	uint32_t algos = wr_ruleset_algos(o->rs);
-	struct slots s;
+	struct slots s = { 0 };
 	struct wr_evidence ev;
 	struct timespec ts;
 
@@ -243,9 +275,15 @@ void wr_offline_scan(struct wr_offline *o, int fd, uint64_t cut, const char *typ
 	/* All three, also those that no list asks for: the output is used to make lists. */
 	s.digest =
 	        wr_digest_open(&o->lc, o->digest, algos | WR_HAS_MD5 | WR_HAS_SHA1 | WR_HAS_SHA256);
-	if (s.stream != 0)
-		(void)wr_scan_type(&o->lc, o->scan, s.stream, type);
+	if (type != NULL)
+		set_type(o, &s, type, out);
 	read_all(o, &s, fd, cut, out);
+	if (!s.sniffed) {
+		const struct wr_type *t =
+		        out->bytes == 0 ? NULL : wr_sniff(s.prefix, s.nprefix, true);
+
+		set_type(o, &s, t == NULL ? NULL : t->media, out);
+	}
 	if (s.stream != 0)
 		(void)wr_scan_end(&o->lc, o->scan, s.stream);
 	finish_digest(o, &s, out);

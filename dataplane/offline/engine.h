@@ -31,6 +31,7 @@ struct wr_offline_conf {
 
 struct wr_offline_result {
 	uint64_t bytes, scanned;
+	char type[64]; /* sniffed, or what the job said; "" = unknown */
 	struct wr_digests digests;
 	struct wr_match match[WR_OFFLINE_MATCHES];
 	uint32_t nmatches;
@@ -46,7 +47,8 @@ WR_MUST_USE int wr_offline_new(const struct wr_offline_conf *c, struct wr_offlin
 void wr_offline_free(struct wr_offline *o);
 const struct wr_ruleset *wr_offline_ruleset(const struct wr_offline *o);
 
-/* Reads fd to its end in pieces of `cut` bytes (0 = as large as the reader's buffer). */
+/* Reads fd to its end in pieces of `cut` bytes (0 = as large as the reader's buffer). type NULL:
+ * sniffed. */
 void wr_offline_scan(struct wr_offline *o, int fd, uint64_t cut, const char *type,
                      struct wr_offline_result *out);
 

@@ -4,7 +4,7 @@
  *
  *      weir-scan --artifact DIR --meta HEX [--region R] [--canary N] [--quiet]  < jobs
  *
- * A job is a line CUT<TAB>TYPE<TAB>PATH: pieces of CUT bytes (0 = large ones), sniffed media type
+ * A job is a line CUT<TAB>TYPE<TAB>PATH: pieces of CUT bytes (0 = large ones), media type
  * (`-` = unknown), file. Each job is answered by one line of JSON, in order. Exit 0: every file was
  * scanned; 1: some could not be; 2: used wrongly, or the artifact is not believed.
  */
@@ -101,6 +101,11 @@ static void put_result(const struct wr_ruleset *rs, const char *path, uint64_t c
 		fputs(",\"error\":", stdout);
 		put_string(strerror(-r->io_error));
 	}
+	fputs(",\"type\":", stdout);
+	if (r->type[0] != '\0')
+		put_string(r->type);
+	else
+		fputs("null", stdout);
 	printf(",\"verdict\":\"%s\",\"cause\":",
 	       wr_verdict_name((enum wr_verdict)r->decision.verdict));
 	if (r->decision.cause != WR_C_NONE)
