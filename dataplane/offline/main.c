@@ -2,11 +2,11 @@
 /*
  * weir-scan - scans files with the dataplane's own engine.
  *
- *      weir-scan --artifact DIR --meta HEX [--region R] [--canary N] [--quiet]  < jobs
+ *      weir-scan --artifact DIR --meta HEX [--region R] [--canary N]  < jobs
  *
  * A job is a line CUT<TAB>TYPE<TAB>PATH: pieces of CUT bytes (0 = large ones), media type
- * (`-` = unknown), file. Each job is answered by one line of JSON, in order. Exit 0: every file was
- * scanned; 1: some could not be; 2: used wrongly, or the artifact is not believed.
+ * (`-` = what its bytes say), file. Each job is answered by one line of JSON, in order. Exit 0:
+ * every file was scanned; 1: some could not be; 2: used wrongly, or the artifact is not believed.
  */
 #include <errno.h>
 #include <fcntl.h>
