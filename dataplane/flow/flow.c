@@ -183,7 +183,7 @@ void wr_flow_remove(struct wr_flow_table *t, uint32_t idx)
 			return;
 		}
 	}
-	WR_ASSERT(!"a used entry is in one of its buckets");
+	wr_assert_fail("a used entry is in one of its buckets", __FILE__, __LINE__);
 }
 
 struct wr_flow *wr_flow_at(struct wr_flow_table *t, uint32_t idx)

@@ -213,8 +213,7 @@ static uint32_t frame_of(const struct wr_tcp *t, uint32_t u)
 	for (uint32_t i = u; i != 0; i = seg_at(t, i)->next)
 		if (seg_at(t, i)->m == m && (seg_at(t, i)->flags & WR_SEG_FRAME))
 			return i;
-	WR_ASSERT(!"an unsent segment has its frame behind it");
-	return 0;
+	wr_assert_fail("an unsent segment has its frame behind it", __FILE__, __LINE__);
 }
 
 /* How far the other end has bytes without a gap once it has everything below `end`. */
