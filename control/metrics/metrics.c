@@ -36,8 +36,7 @@ static unsigned family(const char *name)
 	for (unsigned i = 0; i < wr_nfamilies; i++)
 		if (strcmp(wr_families[i].name, name) == 0)
 			return i;
-	WR_ASSERT(!"metric is not in the table of control/metrics/families.c");
-	return 0;
+	wr_assert_fail("the metric is in the table of families.c", __FILE__, __LINE__);
 }
 
 int wr_metrics_new(const struct wr_config *cfg, struct wr_link *link, struct wr_metrics **out)
