@@ -323,33 +323,52 @@ static void body_known(struct wr_worker *w, struct conn *c)
 	c->pending = 1;
 }
 
-void client_deliver(struct wr_worker *w, struct conn *c)
+/* Events of one span until the parser wants more or the connection must wait; c->stopped says
+ * which. */
+static void parse(struct wr_worker *w, struct conn *c, struct wr_span *span)
 {
 	struct wr_http_out out;
+	bool go = true;
+
+	c->stopped = 0;
+	while (go) {
+		enum wr_http_ev ev = wr_http_req_next(&w->lc, &c->http, span, &out);
+
+		if (ev == WR_HTTP_MORE)
+			return;
+		go = upload_event(w, c, ev, &out);
+	}
+	c->stopped = 1;
+}
+
+void client_deliver(struct wr_worker *w, struct conn *c)
+{
 	struct wr_span span;
 
-	/* What the body's layers were given in an earlier turn comes first. */
-	if (c->phase == PH_OPEN && !c->pending && !upload_more(w, c))
+	if (c->phase != PH_OPEN || c->pending)
 		return;
+	/* What the body's layers were given in an earlier turn comes first. */
+	if (!upload_more(w, c) || c->phase != PH_OPEN || c->pending)
+		return;
+	if (c->stopped && !c->fifo_wait) {
+		/* The last byte may be read and its event, the request's end, not yet be told. */
+		span = (struct wr_span){ NULL, NULL, c->c2s.dlv, NULL };
+		parse(w, c, &span);
+		if (c->stopped)
+			return;
+	}
 	while (c->phase == PH_OPEN && !c->pending && w->bytes_left > 0 &&
 	       wr_tcp_peek(w->tcp, &c->c2s, &span)) {
 		uint64_t from = span.off;
-		bool go = true;
 
-		while (go) {
-			enum wr_http_ev ev = wr_http_req_next(&w->lc, &c->http, &span, &out);
-
-			go = ev != WR_HTTP_MORE && upload_event(w, c, ev, &out);
-		}
+		parse(w, c, &span);
 		if (c->phase != PH_OPEN)
 			return;
 		w->bytes_left -= wr_min_u64(w->bytes_left, span.off - from);
 		wr_tcp_delivered(w->tcp, &c->c2s, span.off);
 		body_known(w, c);
-		if (span.off == from && span.p < span.end)
-			return; /* no head slot or a full fifo: later */
-		if (c->fifo_wait)
-			return;
+		if (c->stopped)
+			return; /* a verdict, a head slot or a response is waited for */
 	}
 }
 
@@ -360,6 +379,18 @@ static void client_fin(struct wr_worker *w, struct conn *c)
 	c->client_fin = 1;
 	if (c->store_fin)
 		conn_arm(w, conn_index(w, c), w->lc.now + CLOSE_NS);
+}
+
+/* The client gave up in the middle of a request: nothing more can come, so its record is due now.
+ */
+static void client_gave_up(struct wr_worker *w, struct conn *c)
+{
+	if (!c->client_fin || c->pending || c->phase != PH_OPEN || c->c2s.dlv != c->c2s.fin ||
+	    !c->in_req || !c->up)
+		return;
+	upload_abort(w, c, WR_C_ABORTED, WR_COMMITTED_NO);
+	/* What lies in front of the FIN was scanned and cannot complete anything. */
+	touch(w, conn_index(w, c));
 }
 
 static void client_payload(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
@@ -378,6 +409,7 @@ static void client_payload(struct wr_worker *w, struct wr_pkt *p, struct conn *c
 		client_fin(w, c);
 		client_deliver(w, c);
 		touch(w, conn_index(w, c));
+		client_gave_up(w, c);
 		break;
 	case WR_PLACE_QUEUED: w->held++; break;
 	case WR_PLACE_SEND: send_to(w, WR_SIDE_STORE, p->m); break;

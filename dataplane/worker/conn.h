@@ -82,6 +82,7 @@ struct conn {
 	        open[OPEN_MAX]; /* body/'s number and our object, innermost last */
 	struct wr_ruleset *rs;  /* the one that judges this request */
 	uint32_t records;       /* of this request's objects, so far */
+	uint8_t stopped;        /* the parser has more to tell of what it has read */
 	uint8_t nopen, up, ending,
 	        head_taken; /* up: from HEAD to the last verdict; ending: END was seen */
 };
