@@ -16,7 +16,8 @@ POINT = re.compile(r"^(not )?ok\b\s*\d*\s*(?:- )?(.*)$")
 BUILDS = {  # folder: (compiler, meson options)
     "build": ("gcc", []),
     "build-clang": ("clang-14", []),
-    "build-asan": ("gcc", ["-Db_sanitize=address,undefined", "-Dchecks=true", "-Doptimization=1",
+    # Sanitizers lead gcc's flow warnings astray; the two builds above hold the code to them.
+    "build-asan": ("gcc", ["-Dwerror=false", "-Db_sanitize=address,undefined", "-Dchecks=true", "-Doptimization=1",
                            "-Ddebug=true"]),
 }
 SANITIZER_ENV = {

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -394,3 +395,33 @@ def conserved(lab):
 
 for _group in ("plain", "two workers", "af_packet"):
     case("every frame is accounted for", group=_group)(conserved)
+
+
+@case("a form: each file part is judged and recorded, a bad one stops it")
+def _(lab):
+    clean, other = body("part", 70000), body("other", 300)
+    for name, parts, bad in (("clean", (clean, other), False), ("bad", (other, b"x" + EICAR), True)):
+        path = f"/echo?form-{name}"
+        with tempfile.TemporaryDirectory(prefix="weir-e2e-") as tmp:
+            args = ["-F", "note=hello"]
+            for n, data in enumerate(parts):
+                with open(os.path.join(tmp, f"f{n}"), "wb") as f:
+                    f.write(data)
+                args += ["-F", f"f{n}=@{f.name}"]
+            answer = lab.curl(*args, lab.url(path), limit_s=20)
+        same(answer.status, 403 if bad else 200, f"{name}: status")
+        until(f"two records of {path}", lambda: len(lab.records_of(path)) >= 2, 5)
+        found = sorted((r["upload"]["record"], r["verdict"]) for r in lab.records_of(path))
+        same(found, [("part", "clean"), ("part", "match" if bad else "clean")], name)
+
+
+@case("a gzip body is looked into, the piece of an object is not called clean")
+def _(lab):
+    import gzip
+    packed = gzip.compress(b"before " + EICAR + b" after")
+    r = lab.check_blocked("/up/gz", lab.put("/up/gz", packed, "-H", "Content-Encoding: gzip"), rule="eicar")
+    same([v["view"] for v in r["views"]], ["raw", "decoded"], "views")
+    piece = body("piece", 5000)
+    r = lab.check_blocked("/up/piece", lab.put("/up/piece", piece, "-H", "Upload-Complete: ?0"),
+                          verdict="incomplete")
+    same(r["cause"], "protocol", "cause")
