@@ -131,6 +131,10 @@ int main(void)
 	char path[64], warning[160] = "";
 	FILE *f;
 
+#ifdef __SANITIZE_ADDRESS__
+	printf("1..0 # SKIP a sanitizer's runtime makes system calls of its own\n");
+	return 0;
+#endif
 	if (mkdtemp(in) == NULL || mkdtemp(out) == NULL)
 		return 2;
 	snprintf(path, sizeof(path), "%s/file", in);
