@@ -384,6 +384,15 @@ static void opening(void)
 	turn();
 	IS(payload(STORE), 3, "an urgent byte goes on as data");
 	OK(!flagged(STORE, F_URG), "without the urgent flag");
+
+	connected();
+	s = segment(CLIENT, 500, NULL, 0, F_RST); /* in the window, not the expected number */
+	put(CLIENT, &s);
+	turn();
+	s = segment(CLIENT, 0, "PUT", 3, F_ACK);
+	put(CLIENT, &s);
+	turn();
+	IS(payload(STORE), 3, "an RST beside the expected number ends nothing");
 }
 
 /* --- placement
