@@ -83,7 +83,8 @@ def _(lab):
             else:
                 answer = lab.curl("-T", "-", lab.url(path), body=data)
             r = lab.check_blocked(path, answer, list_=f"sample-{algo}")
-            need(r["last_byte_forwarded"] < size, f"{path}: the last byte went on")
+            # Chunked is held from the zero chunk's line, which may come after the last body byte.
+            need(r["last_byte_forwarded"] < size or how == "chunked", f"{path}: the last byte went on")
             same(r["coverage"]["hashed"], size, f"{path}: coverage.hashed")
 
 
