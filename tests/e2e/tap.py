@@ -39,6 +39,17 @@ class Out:
             print(f"# {line}", flush=True)
 
     def play(self, title, fn, lab):
+        """A case that fails is played once more and says so: two cores that do other work at the same
+        time can delay a client beyond what a case assumes. What fails twice fails."""
+        why = self.once(title, fn, lab)
+        if why is not None:
+            print(f"# again, after: {why}", flush=True)
+            time.sleep(2)
+            why = self.once(title, fn, lab)
+        if why is not None:
+            self.point(False, title, why)
+
+    def once(self, title, fn, lab):
         signal.signal(signal.SIGALRM, _late)
         signal.alarm(CASE_S)
         start = time.monotonic()
@@ -50,11 +61,12 @@ class Out:
         except _lab.Failed as e:
             line = traceback.extract_tb(e.__traceback__)
             at = next((f for f in reversed(line) if not f.filename.endswith("lab.py")), line[-1])
-            self.point(False, title, f"{e}\nat {at.filename.split('/')[-1]}:{at.lineno}")
+            return f"{e} at {at.filename.split('/')[-1]}:{at.lineno}"
         except Exception:  # a test that breaks is a test that fails
-            self.point(False, title, traceback.format_exc())
+            return traceback.format_exc().strip().replace("\n", " | ")
         finally:
             signal.alarm(0)
+        return None
 
     def done(self):
         print(f"1..{self.n}", flush=True)
