@@ -5,12 +5,14 @@
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
+#include <rte_version.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "main/main.h"
 #include "mem/mem.h"
+#include "scan/scan.h"
 
 #define EXCHANGE_FRAMES                                                                            \
 	1024u /* between two workers: sixteen bursts, so that a late one loses none */
@@ -180,6 +182,16 @@ static int worker_of(struct wr_boot *b, uint32_t i, const struct wr_mix_key *key
 	return 0;
 }
 
+/* What control shows as weir_build_info: of the libraries that run, as Debian may replace them. */
+static void versions(struct wr_stats_head *h, enum wr_digest_engine digest)
+{
+	const char *dpdk = rte_version(), *number = strchr(dpdk, ' '); /* "DPDK 22.11.7" */
+
+	snprintf(h->dpdk, sizeof(h->dpdk), "%s", number != NULL ? number + 1 : dpdk);
+	wr_scan_engine(h->hyperscan, sizeof(h->hyperscan));
+	snprintf(h->simd, sizeof(h->simd), "%s", wr_digest_engine_name(digest));
+}
+
 static int workers(struct wr_boot *b, char *err)
 {
 	enum wr_digest_engine digest = wr_digest_choose(WR_DIGEST_AUTO);
@@ -192,8 +204,7 @@ static int workers(struct wr_boot *b, char *err)
 		return -EIO;
 	}
 	wr_counter_set(&b->share.head->digest_engine, digest);
-	snprintf(b->share.head->simd, sizeof(b->share.head->simd), "%s",
-	         wr_digest_engine_name(digest));
+	versions(b->share.head, digest);
 	for (uint32_t i = 0; i < b->conf->nworkers && rc == 0; i++)
 		rc = worker_of(b, i, &key[b->conf->worker[i].link], digest, err);
 	return rc;

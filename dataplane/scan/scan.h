@@ -31,6 +31,8 @@ WR_MUST_USE struct wr_scan *wr_scan_new(uint32_t streams, uint32_t state_bytes);
 void wr_scan_free(struct wr_scan *s);
 /* Main lcore, at staging: scratch large enough for rs too, made apart; the worker adopts it. */
 WR_MUST_USE int wr_scan_stage(struct wr_scan *s, const struct wr_ruleset *rs, char *err, size_t n);
+/* "5.4.0": the version of the Hyperscan that runs, not the one that was compiled against. */
+void wr_scan_engine(char *out, size_t n);
 /* Worker, at the start of a turn: sets the thread-local, adopts staged scratch. */
 void wr_scan_enter(struct wr_scan *s);
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "scan/private.h"
 
@@ -52,6 +53,13 @@ void wr_scan_free(struct wr_scan *s)
 	wr_mem_free(s->st);
 	wr_mem_free(s->hits);
 	free(s);
+}
+
+void wr_scan_engine(char *out, size_t n)
+{
+	const char *v = hs_version(); /* "5.4.0 2022-08-30": version, date of the build */
+
+	snprintf(out, n, "%.*s", (int)strcspn(v, " "), v);
 }
 
 static int refuse(char *err, size_t n, int code, const char *what)

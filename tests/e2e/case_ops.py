@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What an SRE and a rule team do to a running Weir: load, restart, kill, misconfigure."""
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -50,6 +51,14 @@ def _(lab):
     same(p.returncode, 0, "exit")
     for word in ("shared_cores: true", "idle: yield", "allow_unsigned: true", "7001"):
         need(word in p.stdout, f"no {word!r} in it")
+
+
+@case("what runs is named by version, in the metrics", group=OPS)
+def _(lab):
+    line = [x for x in lab.metrics() if x.startswith("weir_build_info{")]
+    same(len(line), 1, "lines of weir_build_info")
+    for label, form in (("dpdk", r"2\d\.\d+\.\d+"), ("hyperscan", r"5\.\d+\.\d+"), ("simd", r"\w+")):
+        need(re.search(f'{label}="{form}"', line[0]), f"no version of {label} in {line[0]}")
 
 
 @case("a new bundle decides from its load on", group=OPS)

@@ -14,6 +14,11 @@ struct wr_ruleset *fake_last;
 #define FAKE_RULESETS 16
 static struct wr_ruleset *alive[FAKE_RULESETS];
 
+void wr_scan_engine(char *out, size_t n)
+{
+	snprintf(out, n, "none");
+}
+
 /* --- workers */
 
 struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n)

@@ -110,6 +110,17 @@ static void test_dev(void)
 	}
 }
 
+static void test_build(void)
+{
+	snprintf(head->dpdk, sizeof(head->dpdk), "22.11.7");
+	snprintf(head->hyperscan, sizeof(head->hyperscan), "5.4.0");
+	snprintf(head->simd, sizeof(head->simd), "avx2");
+	scrape();
+	is("weir_build_info{version=\"" WR_VERSION
+	   "\",dpdk=\"22.11.7\",hyperscan=\"5.4.0\",simd=\"avx2\"}",
+	   1);
+}
+
 static void test_worker(void)
 {
 	struct wr_stats *a = st[0], *b = st[1];
@@ -394,6 +405,7 @@ int main(void)
 	scrape();
 	is("weir_up{process=\"dataplane\"}", 0);
 	fill();
+	test_build();
 	test_dev();
 	test_worker();
 	test_sums();

@@ -253,11 +253,25 @@ static void restage(void)
 	down(s);
 }
 
+/* weir_build_info shows it: a version, not the library's whole line. */
+static void version(void)
+{
+	char v[32] = "", tiny[3];
+	int major = 0, minor = 0, end = 0;
+
+	wr_scan_engine(v, sizeof(v));
+	OK(sscanf(v, "%d.%d.%*d%n", &major, &minor, &end) == 2 && v[end] == '\0' && major >= 5,
+	   "the engine's version is %s", v);
+	wr_scan_engine(tiny, sizeof(tiny));
+	IS(strlen(tiny), 2, "it is cut to the room there is");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
 		return 2;
 	weir_compile_path = argv[1];
+	version();
 	write_bundle();
 	engine_up(2);
 	conditions();
