@@ -114,17 +114,18 @@ class Conn:
         self.stamps, self.ts_ecr, self.ts_val = stamps, 0, 1000000
         self.rcv_nxt, self.got, self.top = None, b"", 0
         self.acked, self.reset, self.fin = 0, False, False
+        self.acks = 0  # segments without data that acknowledge something, the same again included
         self.lock = threading.Lock()
         host.conns[self.sport] = self
         for _ in range(5):
             self.segment(-1, syn_data, SYN)
-            if self._wait(lambda: self.rcv_nxt is not None or self.reset, 3):
+            if self.wait(lambda: self.rcv_nxt is not None or self.reset, 3):
                 break
         if self.rcv_nxt is None:
             raise Failed("no SYN-ACK")
         self.segment(0, b"", ACK)
 
-    def _wait(self, probe, limit_s):
+    def wait(self, probe, limit_s):
         end = time.monotonic() + limit_s
         while not probe():
             if time.monotonic() > end:
@@ -186,6 +187,7 @@ class Conn:
                 if off < 1 << 31:
                     self.acked = max(self.acked, off)
             if not data and not flags & FIN:
+                self.acks += 1
                 return
             skip = (self.rcv_nxt - seq) & 0xffffffff
             if skip <= len(data):
@@ -197,7 +199,7 @@ class Conn:
         self.segment(self.top, b"", ACK)
 
     def wait_acked(self, off, limit_s=0.5):
-        return self._wait(lambda: self.acked >= off or self.reset, limit_s)
+        return self.wait(lambda: self.acked >= off or self.reset, limit_s)
 
     def repeat(self, pieces, limit_s=10.0):
         """Sends (offset, data) again until all is acknowledged, the answer is there or all is over."""
@@ -217,7 +219,7 @@ class Conn:
                 return False
             status, headers, rest = parse_head(self.got)
             return status >= 200 and len(rest) >= int(headers.get("content-length", "0"))
-        self._wait(there, limit_s)
+        self.wait(there, limit_s)
         status, headers, rest = parse_head(self.got)
         return Answer(0 if status else 1, status, headers, rest,
                       "reset" if self.reset else "" if status else "no answer")
