@@ -149,19 +149,35 @@ static void clear(struct wr_body_out *out)
 	out->hold = WR_BODY_HOLD_NONE;
 }
 
+/* Inner ones end first: it is the last one. */
+static void open_forget(struct wr_body *b, uint32_t obj)
+{
+	uint32_t i = b->nopen;
+
+	while (i > 0 && b->open[i - 1] != obj)
+		i--;
+	if (i == 0)
+		return;
+	for (; i < b->nopen; i++)
+		b->open[i - 1] = b->open[i];
+	b->nopen--;
+}
+
 /* What one step came to; MORE: nothing to tell yet. */
 static enum wr_body_ev told(struct wr_body *b, enum run r, struct wr_body_out *out)
 {
 	switch (r) {
 	case RUN_DATA: return WR_BODY_DATA;
 	case RUN_BEGIN:
-		WR_ASSERT(b->nopen < WR_COUNT_OF(b->open));
+		/* Each layer has one at most, so there is room; yet the order is the wire's doing,
+		 * and nothing that the wire does may stop a worker. */
+		if (b->nopen == WR_COUNT_OF(b->open)) {
+			out->reason = WR_R_MULTIPART_LIMIT;
+			return bad(b, out);
+		}
 		b->open[b->nopen++] = out->obj;
 		return WR_BODY_OBJ_BEGIN;
-	case RUN_END:
-		WR_ASSERT(b->nopen > 0 && b->open[b->nopen - 1] == out->obj);
-		b->nopen--;
-		return WR_BODY_OBJ_END;
+	case RUN_END: open_forget(b, out->obj); return WR_BODY_OBJ_END;
 	case RUN_NOTE: return WR_BODY_NOTE;
 	case RUN_PAUSE: return WR_BODY_PAUSE;
 	case RUN_BAD: return bad(b, out);

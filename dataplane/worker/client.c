@@ -345,12 +345,12 @@ void client_deliver(struct wr_worker *w, struct conn *c)
 {
 	struct wr_span span;
 
-	if (c->phase != PH_OPEN || c->pending)
-		return;
+	if (c->phase != PH_OPEN || c->pending || c->fifo_wait)
+		return; /* fifo_wait: the request's scanners are not there yet */
 	/* What the body's layers were given in an earlier turn comes first. */
 	if (!upload_more(w, c) || c->phase != PH_OPEN || c->pending)
 		return;
-	if (c->stopped && !c->fifo_wait) {
+	if (c->stopped) {
 		/* The last byte may be read and its event, the request's end, not yet be told. */
 		span = (struct wr_span){ NULL, NULL, c->c2s.dlv, NULL };
 		parse(w, c, &span);

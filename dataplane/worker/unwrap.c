@@ -27,6 +27,24 @@ void open_pop(struct conn *c)
 	c->obj = c->nopen > 0 ? c->open[c->nopen - 1] : 0;
 }
 
+/* Whatever order the wire brings about: the one whose verdict is wanted is the innermost. */
+static void open_top(struct conn *c, uint32_t oi)
+{
+	uint32_t i = 0, id;
+
+	while (i < c->nopen && c->open[i] != oi)
+		i++;
+	if (i >= c->nopen)
+		return;
+	id = c->open_id[i];
+	for (; i + 1 < c->nopen; i++) {
+		c->open[i] = c->open[i + 1];
+		c->open_id[i] = c->open_id[i + 1];
+	}
+	c->open[i] = c->obj = oi;
+	c->open_id[i] = id;
+}
+
 static uint32_t open_find(const struct conn *c, uint32_t id)
 {
 	for (uint32_t i = 0; i < c->nopen; i++)
@@ -125,6 +143,13 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 	enum wr_reason why;
 	uint32_t oi;
 
+	if (w->rs == NULL && is_upload(h)) {
+		/* Nothing to judge it by: it waits like one that finds no room, and asks again. */
+		c->fifo_wait = 1;
+		c->cap = h->start;
+		backlog_add(w, conn_index(w, c));
+		return false;
+	}
 	if (!wr_http_resp_push(&w->lc, &c->resps, h)) {
 		/* More requests under way than responses can be paired with: this one waits. */
 		c->fifo_wait = 1;
@@ -359,8 +384,9 @@ static bool object_ends(struct wr_worker *w, struct conn *c, const struct wr_bod
 	uint32_t oi = open_find(c, out->obj);
 
 	if (oi == 0)
-		return true;     /* judged already: only trailers followed */
-	WR_ASSERT(oi == c->obj); /* what is inside ends first */
+		return true; /* judged already: only trailers followed */
+	/* What is inside ends first; were it not so, the rest would end with the request. */
+	open_top(c, oi);
 	if (out->lost)
 		wr_object_cause(wr_object_at(w->objects, oi), WR_C_FRAMING);
 	wr_object_at(w->objects, oi)->last_ns = w->lc.now;
@@ -390,7 +416,14 @@ static bool request_done(struct wr_worker *w, struct conn *c)
 {
 	uint32_t oi;
 
-	if (c->records == 0 && c->up && c->nopen == 0 && c->rs != NULL) {
+	if (c->nopen != 0) {
+		/* Begun and never ended: its verdict says that it was not seen to its end. */
+		wr_object_cause(wr_object_at(w->objects, c->obj), WR_C_FRAMING);
+		wr_object_at(w->objects, c->obj)->last_ns = w->lc.now;
+		c->pending = 1;
+		return false;
+	}
+	if (c->records == 0 && c->up && c->rs != NULL) {
 		/* A form without files: its fields were scanned; one record speaks for the request.
 		 */
 		oi = object_begin(w, c);
@@ -402,7 +435,7 @@ static bool request_done(struct wr_worker *w, struct conn *c)
 		}
 	}
 	upload_head_drop(w, c);
-	c->up = c->nopen != 0;
+	c->up = 0;
 	return true;
 }
 

@@ -49,9 +49,10 @@ static struct wr_stats stats;
 static struct wr_ring *records;
 static struct rte_mempool *pools[3];
 static struct wr_worker *worker;
+static struct wr_ruleset *ruleset;
 static struct frame *in[2];
 static struct got out[2][OUT_MAX]; /* [where to] */
-static uint32_t nout[2];
+static uint32_t nout[2], marks;    /* marks: frames to the store with the marked bytes */
 static uint64_t now = S;
 static struct addr client = { { 10, 0, 0, 1 }, 2000 }, store = { { 10, 0, 0, 2 }, 80 };
 static bool stamps;
@@ -93,6 +94,7 @@ static uint16_t port_tx(void *ctx, struct rte_mbuf **m, uint16_t n)
 		memcpy(g->b, rte_pktmbuf_mtod(m[i], uint8_t *), m[i]->data_len);
 		WR_ASSERT(frame_read(g->b, m[i]->data_len, &g->seg));
 		rte_pktmbuf_free(m[i]);
+		marks += side == STORE && IN((const char *)g->seg.data, "$H+H*");
 		/* Repeats of earlier scripts are not this one's business. */
 		if ((side == CLIENT ? g->seg.dport : g->seg.sport) == client.port)
 			nout[side]++;
@@ -316,7 +318,6 @@ static void conf_make(void)
 static int boot(const char *compiler, const char *bundle)
 {
 	struct wr_worker_args a = { 0 };
-	struct wr_ruleset *rs = NULL;
 	char err[256] = "no memory";
 
 	conf_make();
@@ -342,10 +343,10 @@ static int boot(const char *compiler, const char *bundle)
 	a.seed = 42;
 	a.digest = WR_DIGEST_PORTABLE;
 	worker = wr_worker_new(&a, err, sizeof(err));
-	if (worker == NULL || sim_load(compiler, bundle, &rs, err, sizeof(err)) != 0 ||
-	    wr_scan_stage(wr_worker_scan(worker), rs, err, sizeof(err)) != 0)
+	if (worker == NULL || sim_load(compiler, bundle, &ruleset, err, sizeof(err)) != 0 ||
+	    wr_scan_stage(wr_worker_scan(worker), ruleset, err, sizeof(err)) != 0)
 		goto fail;
-	wr_worker_publish(worker, rs);
+	wr_worker_publish(worker, ruleset);
 	return 0;
 fail:
 	fprintf(stderr, "script: %s\n", err);
@@ -721,6 +722,60 @@ static void long_body(void)
 	no_records();
 }
 
+/* Requests without a response beyond what can be paired: the next one waits, and is scanned. */
+static void waiting(void)
+{
+	char get[] = "GET /x HTTP/1.1\r\nHost: store\r\n\r\n";
+	struct seg s;
+
+	connected();
+	for (int i = 0; i < 16; i++)
+		say(CLIENT, get);
+	(void)reason(WR_R_PIPELINE_LIMIT);
+	say(CLIENT, HEAD(68));
+	OK(reason(WR_R_PIPELINE_LIMIT) > 0, "the seventeenth request without an answer waits");
+	send_at(CLIENT, sent[CLIENT], mark, 60);
+	IS(payload(STORE), 0, "its body with it");
+	marks = 0;
+	ack(STORE, sent[CLIENT] - 60 - (uint32_t)strlen(HEAD(68)));
+	for (int i = 0; i < 16; i++)
+		say(STORE, CREATED);
+	ack(CLIENT, sent[STORE]);
+	send_at(CLIENT, sent[CLIENT], mark + 60, MARK - 60);
+	later(300 * MS);
+	IS(marks, 0, "what waited was scanned: the mark stays");
+	OK(record().verdict == WR_V_MATCH, "and its record says so");
+	no_records();
+
+	connected();
+	wr_worker_publish(worker, NULL);
+	say(CLIENT, HEAD(5));
+	IS(payload(STORE), 0, "no ruleset: nothing passes");
+	IS(reason(WR_R_NO_RULESET) > 0, 1, "and it is counted");
+	wr_worker_publish(worker, ruleset);
+	send_at(CLIENT, 0, HEAD(5), (uint32_t)strlen(HEAD(5)));
+	say(CLIENT, "hello");
+	OK(payload(STORE) > 0, "with one again the client's repeat passes");
+
+	/* A request that waits when the ruleset goes: it waits on, and begins with the next one. */
+	connected();
+	for (int i = 0; i < 16; i++)
+		say(CLIENT, get);
+	say(CLIENT, HEAD(5));
+	s = segment(STORE, 0, CREATED, sizeof(CREATED) - 1, F_ACK);
+	put(STORE, &s);
+	nout[STORE] = 0;
+	wr_worker_turn(worker, now,
+	               now + REAL); /* the answer makes room; the next turn would use it */
+	wr_worker_publish(worker, NULL);
+	later(MS);
+	IS(payload(STORE), 0, "a waiting request begins only under a ruleset");
+	wr_worker_publish(worker, ruleset);
+	later(MS);
+	OK(payload(STORE) > 0, "and with one it goes on");
+	no_records();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 3 || boot(argv[1], argv[2]) != 0)
@@ -732,5 +787,6 @@ int main(int argc, char **argv)
 	types();
 	holding();
 	long_body();
+	waiting();
 	return tap_done();
 }
