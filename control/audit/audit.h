@@ -67,7 +67,11 @@ struct wr_record_files;
 WR_MUST_USE int wr_record_files_new(const char *dir, uint64_t rotate, uint32_t keep,
                                     enum wr_fsync fsync, struct wr_record_files **out, char *err);
 void wr_record_files_free(struct wr_record_files *f);
-/* Whole lines or nothing: -errno leaves the file as it was. */
+/*
+ * Whole lines or nothing: -errno leaves the file as it was. A reader at the same time sees whole
+ * lines too: a line ends in the page where it began (the one before is filled with blanks), unless
+ * it is longer than 4096 bytes: of such a line the head may be seen first.
+ */
 WR_MUST_USE int wr_record_files_put(struct wr_record_files *f, const char *lines, size_t n);
 /* Called now and then: fsync policy `second`. */
 void wr_record_files_tick(struct wr_record_files *f, uint64_t now_ns);

@@ -20,6 +20,7 @@
 
 #define SECOND_NS 1000000000ull
 #define NAME_FMT  "%015" PRIu64 "-%s.jsonl" /* number first: it is the order */
+#define PAGE      4096u                     /* of the page cache; larger ones are multiples */
 
 struct wr_record_files {
 	char dir[WR_CONFIG_PATH];
@@ -108,7 +109,7 @@ static int open_next(struct wr_record_files *f)
 	gmtime_r(&ts.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
 	snprintf(name, sizeof(name), NAME_FMT, f->seq + 1, stamp);
-	fd = openat(f->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640);
+	fd = openat(f->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return -errno;
 	if (fchmod(fd, 0640) != 0) {
@@ -238,35 +239,103 @@ void wr_record_files_free(struct wr_record_files *f)
 	free(f);
 }
 
+static int write_at(int fd, const char *p, size_t n, uint64_t at)
+{
+	while (n > 0) {
+		ssize_t k = pwrite(fd, p, n, (off_t)at);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return k < 0 ? -errno : -EIO;
+		p += k;
+		n -= (size_t)k;
+		at += (uint64_t)k;
+	}
+	return 0;
+}
+
+/* Whole lines among p[0..n) that end within room. */
+static size_t lines_within(const char *p, size_t n, size_t room)
+{
+	size_t k = n < room ? n : room;
+
+	while (k > 0 && p[k - 1] != '\n')
+		k--;
+	return k;
+}
+
+static size_t line_length(const char *p, size_t n)
+{
+	const char *end = memchr(p, '\n', n);
+
+	return end != NULL ? (size_t)(end - p) + 1 : n;
+}
+
+/* The last line grows by blanks to the end of its page. */
+static int pad(struct wr_record_files *f, uint64_t *end)
+{
+	char blanks[PAGE + 1];
+	size_t n = PAGE - (size_t)(*end % PAGE) + 1;
+
+	memset(blanks, ' ', n - 1);
+	blanks[n - 1] = '\n';
+	*end += n - 1;
+	return write_at(f->fd, blanks, n, *end - n);
+}
+
+/*
+ * The kernel makes a write visible page by page: who reads at the same time would see the head of a
+ * line that crosses into the next page. So no line does, but one that is longer than a page.
+ */
+static int put_lines(struct wr_record_files *f, const char *p, size_t n, uint64_t *end)
+{
+	int rc = 0;
+
+	while (rc == 0 && n > 0) {
+		size_t k = lines_within(p, n, PAGE - (size_t)(*end % PAGE));
+
+		if (k == 0 && *end % PAGE != 0) {
+			rc = pad(f, end);
+			continue;
+		}
+		if (k == 0)
+			k = line_length(p, n);
+		rc = write_at(f->fd, p, k, *end);
+		p += k;
+		n -= k;
+		*end += k;
+	}
+	return rc;
+}
+
+/* Half a batch is taken back: it will come again as a whole. */
+static void take_back(struct wr_record_files *f)
+{
+	if (ftruncate(f->fd, (off_t)f->bytes) != 0 ||
+	    (f->bytes > 0 && write_at(f->fd, "\n", 1, f->bytes - 1) != 0))
+		wr_log(WR_LOG_ERROR, "records.truncate", "error=\"%s\"", strerror(errno));
+}
+
 int wr_record_files_put(struct wr_record_files *f, const char *lines, size_t n)
 {
-	size_t at = 0;
-	int rc = 0;
+	uint64_t end;
+	int rc;
 
 	if (f->bytes >= f->rotate) {
 		rc = open_next(f);
 		if (rc != 0)
 			return rc;
 	}
-	while (rc == 0 && at < n) {
-		ssize_t k = write(f->fd, lines + at, n - at);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			rc = k < 0 ? -errno : -EIO;
-		else
-			at += (size_t)k;
-	}
+	end = f->bytes;
+	rc = put_lines(f, lines, n, &end);
 	if (rc == 0 && f->fsync == WR_FSYNC_RECORD && fdatasync(f->fd) != 0)
 		rc = -errno;
 	if (rc != 0) {
-		/* Half a batch is taken back: it will come again as a whole. */
-		if (at != 0 && ftruncate(f->fd, (off_t)f->bytes) != 0)
-			wr_log(WR_LOG_ERROR, "records.truncate", "error=\"%s\"", strerror(errno));
+		take_back(f);
 		return rc;
 	}
-	f->bytes += n;
+	f->bytes = end;
 	f->dirty = true;
 	return 0;
 }
