@@ -77,6 +77,7 @@ class Lab:
     def __init__(self):
         self.env = {}
         self.options = []
+        self.old = 0  # records of an attempt that failed: the next one does not see them
 
     # --- scripts/lab ------------------------------------------------------------------------------
     def call(self, *args, limit_s=LIMIT_S):
@@ -88,6 +89,7 @@ class Lab:
         if p.returncode != 0:
             raise RuntimeError((p.stderr.strip() or p.stdout.strip() or "lab up fails"))
         self.options = list(options)
+        self.old = 0
         self.refresh()
 
     def refresh(self):
@@ -183,7 +185,13 @@ class Lab:
                 for line in f.read().split(b"\n"):
                     if line:
                         rows.append(json.loads(line))
-        return rows
+        return rows[self.old:]
+
+    def forget(self):
+        """What is recorded by now belongs to a past attempt. What is at the store stays there: an
+        object that came through once is found again."""
+        self.old = 0
+        self.old = len(self.records()) if self.env else 0
 
     def records_of(self, path):
         return [r for r in self.records() if r["upload"]["path"] == path]

@@ -45,6 +45,7 @@ class Out:
         if why is not None:
             print(f"# again, after: {why}", flush=True)
             time.sleep(2)
+            lab.forget()
             why = self.once(title, fn, lab)
         if why is not None:
             self.point(False, title, why)
