@@ -226,6 +226,9 @@ static json_t *match(const struct wr_record_match *m)
 		if (m->kind == WR_MATCH_PDQ)
 			json_object_set_new(o, "transform", json_integer(m->transform));
 	}
+	if (m->kind != WR_MATCH_PATTERN)
+		json_object_set_new(o, "basis", fixed(m->basis, sizeof(m->basis)));
+	json_object_set_new(o, "category", fixed(m->category, sizeof(m->category)));
 	json_object_set_new(o, "view", json_string(view_name[m->view]));
 	json_object_set_new(o, "mode", json_string(mode_name[m->mode]));
 	json_object_set_new(o, "action", json_string(wr_action_name((enum wr_action)m->action)));
@@ -268,9 +271,11 @@ static json_t *bundles(const struct wr_record_parts *p)
 		/* The bundle compiler allows plain ASCII only; anything else is not a name. */
 		memcpy(name, b->name, n);
 		name[n] = '\0';
-		json_object_set_new(o, name,
-		                    json_pack("{s:o,s:o}", "version", number(b->version), "sha256",
-		                              hex(b->sha256, 32, true)));
+		json_object_set_new(
+		        o, name,
+		        json_pack("{s:o,s:o,s:b}", "version", number(b->version), "sha256",
+		                  hex(b->sha256, 32, true), "expired",
+		                  b->expires != 0 && p->rec->ts_ns / 1000000000ull >= b->expires));
 	}
 	return o;
 }
@@ -301,6 +306,10 @@ static json_t *truncated(const struct wr_record *r)
 		lower(name, field_name[k]);
 		json_array_append_new(list, json_string(name));
 	}
+	if ((r->truncated & WR_CUT_CATEGORY) != 0)
+		json_array_append_new(list, json_string("matches.category"));
+	if ((r->truncated & WR_CUT_BASIS) != 0)
+		json_array_append_new(list, json_string("matches.basis"));
 	if (r->matches_cut != 0)
 		json_array_append_new(list, json_string("matches"));
 	return list;

@@ -61,6 +61,15 @@ static uint32_t string(struct image *m, const char *s)
 	return (uint32_t)at;
 }
 
+/* Words for the record, which cuts them shorter still and says so. */
+static uint32_t words(struct image *m, const char *own, const char *other)
+{
+	char text[WR_META_TEXT_MAX + 1];
+
+	snprintf(text, sizeof(text), "%s", own[0] != '\0' ? own : other);
+	return string(m, text);
+}
+
 /* What is kept when an object hits more rules than are recorded: what would act, before what would
  * not. */
 static uint8_t rank_of(uint8_t mode, uint8_t action)
@@ -102,6 +111,7 @@ static void put_rules(const struct wr_compile *c, struct image *m, struct wr_ran
 			.helper = p->r->action == WR_A_PASS,
 			.at_end = p->at_end,
 			.rank = rank_of(p->mode, p->r->action),
+			.category = words(m, p->r->category, c->bundle[p->bundle]->category),
 		};
 	}
 }
@@ -141,6 +151,8 @@ static void put_lists(const struct wr_compile *c, struct image *m, struct wr_met
 			.max_distance = p->l->max_distance,
 			.min_quality = p->l->min_quality,
 			.dihedral = p->l->dihedral,
+			.category = words(m, p->l->category, c->bundle[p->bundle]->category),
+			.basis = words(m, p->l->basis, ""),
 		};
 		memcpy(out[i].shard, p->shard, 32);
 		at += p->l->nregions;

@@ -24,7 +24,7 @@
 #include "base/mix.h"
 
 #define WR_SHARD_MAGIC      0x3144524148535257ull /* "WRSHARD1", little endian */
-#define WR_ARTIFACT_VERSION 2u
+#define WR_ARTIFACT_VERSION 3u
 #define WR_SHARD_BYTES_MAX  (1ull << 38)
 
 #define WR_META_BUNDLES_MAX WR_RECORD_BUNDLES
@@ -34,6 +34,7 @@
 #define WR_META_TYPES_MAX   64u      /* media types that rules name: one bit each */
 #define WR_META_OPS_MAX     1048576u /* words of all condition programs */
 #define WR_META_STACK_MAX   32u      /* depth of one condition program */
+#define WR_META_TEXT_MAX    255u     /* bytes of a category or basis; more is not compiled in */
 
 enum wr_shard_kind { WR_SHARD_META = 1, WR_SHARD_HSDB, WR_SHARD_DIGEST, WR_SHARD_PDQ };
 
@@ -90,6 +91,7 @@ struct wr_meta_rule {
 	uint8_t at_end; /* a condition with `!`: true only at the end of the object */
 	uint8_t rank;   /* which hits are kept when there are too many: higher first */
 	uint8_t pad[2];
+	uint32_t category; /* string */
 };
 static_assert(sizeof(struct wr_meta_rule) == 48, "no hidden padding");
 
@@ -111,9 +113,10 @@ struct wr_meta_list { /* one per list and algorithm */
 	uint32_t source; /* position in its bundle's manifest: algorithms of one list share it */
 	uint8_t mode, action, severity, allow;
 	uint8_t algo, max_distance, min_quality, dihedral;
+	uint32_t category, basis; /* strings */
 	uint8_t pad[4];
 };
-static_assert(sizeof(struct wr_meta_list) == 88, "no hidden padding");
+static_assert(sizeof(struct wr_meta_list) == 96, "no hidden padding");
 
 struct wr_meta_group {
 	uint64_t types;    /* the set of types whose objects it scans; group 0: any */

@@ -15,7 +15,7 @@
 #include "abi/reason.h"
 #include "abi/verdict.h"
 
-#define WR_ABI_VERSION   1u
+#define WR_ABI_VERSION   2u
 #define WR_CONF_MAGIC    0x31464e4f43524557ull /* "WERCONF1", little endian */
 #define WR_LINKS_MAX     8u
 #define WR_WORKERS_MAX   64u

@@ -51,6 +51,10 @@ enum wr_field_kind {
 	        WR_F_COUNT
 };
 
+#define WR_CUT_CATEGORY (1u << WR_F_COUNT) /* of some match */
+#define WR_CUT_BASIS    (2u << WR_F_COUNT)
+static_assert(WR_F_COUNT <= 14, "truncated has a bit for each");
+
 #define WR_HAS_MD5    1u
 #define WR_HAS_SHA1   2u
 #define WR_HAS_SHA256 4u
@@ -70,19 +74,22 @@ struct wr_record_view {
 
 struct wr_record_match {
 	char bundle[40], item[68], entry[72]; /* list or rule id; entry may be empty */
+	/* The item's own words: meta.category (or its bundle's) and a list's lawful basis. */
+	char category[32], basis[64];
 	uint64_t bundle_version, offset;
 	uint8_t kind, algo, view, mode, action, applied, distance, transform;
 };
 
 struct wr_record_bundle {
 	char name[40];
-	uint64_t version;
+	uint64_t version, expires; /* unix seconds, 0 = never */
 	uint8_t sha256[32];
 };
 
 struct wr_record {
 	uint32_t size; /* of the whole slot payload */
-	uint16_t abi, nviews, nmatches, nbundles, nfields, truncated;
+	uint16_t abi, nviews, nmatches, nbundles, nfields;
+	uint16_t truncated; /* 1 << enum wr_field_kind, and WR_CUT_* */
 	uint8_t decision_id[16], upload_id[16], object_id[16];   /* ULID bytes; zero = null */
 	uint64_t ts_ns, first_byte_ns, last_byte_ns, verdict_ns; /* CLOCK_REALTIME */
 	uint64_t hold_ns;
@@ -102,5 +109,11 @@ static_assert(sizeof(struct wr_record) % 8 == 0, "arrays follow aligned");
 static_assert(sizeof(struct wr_record_view) % 8 == 0, "arrays follow aligned");
 static_assert(sizeof(struct wr_record_match) % 8 == 0, "arrays follow aligned");
 static_assert(sizeof(struct wr_record_bundle) % 8 == 0, "arrays follow aligned");
+/* What is never cut leaves room for a path of its full length. */
+static_assert(sizeof(struct wr_record) + WR_RECORD_VIEWS * sizeof(struct wr_record_view) +
+                              WR_RECORD_MATCHES * sizeof(struct wr_record_match) +
+                              WR_RECORD_BUNDLES * sizeof(struct wr_record_bundle) + 1024 + 256 <=
+                      WR_RECORD_MAX,
+              "a slot holds the arrays and the path");
 
 #endif

@@ -106,7 +106,8 @@ static const char *rules(const struct wr_meta *m)
 
 		if (bad != NULL)
 			return bad;
-		if (!string_ok(m, r->id, 67) || r->bundle >= m->bundles.count)
+		if (!string_ok(m, r->id, 67) || !string_ok(m, r->category, WR_META_TEXT_MAX) ||
+		    r->bundle >= m->bundles.count)
 			return "meta: a rule's name or bundle is out of range";
 		if (r->mode > WR_ITEM_ENFORCE || r->action >= WR_A_COUNT || r->canary_ppm > 1000000)
 			return "meta: a rule's mode or action is out of range";
@@ -126,7 +127,8 @@ static const char *lists(const struct wr_meta *m)
 	const uint32_t *region = AT(m, m->regions);
 
 	for (uint32_t i = 0; i < m->lists.count; i++, l++) {
-		if (!string_ok(m, l->id, 67) || l->bundle >= m->bundles.count)
+		if (!string_ok(m, l->id, 67) || !string_ok(m, l->category, WR_META_TEXT_MAX) ||
+		    !string_ok(m, l->basis, WR_META_TEXT_MAX) || l->bundle >= m->bundles.count)
 			return "meta: a list's name or bundle is out of range";
 		if (l->mode > WR_ITEM_ENFORCE || l->action >= WR_A_COUNT ||
 		    l->algo >= WR_ALGO_COUNT || l->canary_ppm > 1000000)

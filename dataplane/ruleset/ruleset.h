@@ -71,7 +71,7 @@ uint64_t wr_ruleset_open_count(const struct wr_ruleset *rs);
 uint32_t wr_ruleset_algos(const struct wr_ruleset *rs);
 
 struct wr_item { /* a rule or a list, as verdict/ needs it; strings live as long as the ruleset */
-	const char *id, *bundle;
+	const char *id, *bundle, *category, *basis; /* the last two may be empty */
 	uint64_t bundle_version;
 	uint8_t mode, action, severity,
 	        allow; /* wr_item_mode, wr_action; allow: 1 for an allow list */

@@ -35,6 +35,8 @@ static int build_rules(struct wr_ruleset *rs)
 	for (uint32_t i = 0; i < rs->nrules; i++)
 		rs->rule[i] = (struct wr_item){
 			.id = str + r[i].id,
+			.category = str + r[i].category,
+			.basis = "",
 			.bundle = str + b[r[i].bundle].name,
 			.bundle_version = b[r[i].bundle].version,
 			.bundle_expires = b[r[i].bundle].expires,
@@ -107,6 +109,8 @@ static int build_lists(struct wr_ruleset *rs, struct wr_shard_store *s, const ch
 			return rc;
 		rs->list[i] = (struct wr_item){
 			.id = str + l[i].id,
+			.category = str + l[i].category,
+			.basis = str + l[i].basis,
 			.bundle = str + b[l[i].bundle].name,
 			.bundle_version = b[l[i].bundle].version,
 			.bundle_expires = b[l[i].bundle].expires,

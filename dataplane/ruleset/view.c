@@ -79,6 +79,7 @@ uint32_t wr_ruleset_bundles(const struct wr_ruleset *rs, struct wr_record_bundle
 		memset(&out[i], 0, sizeof(out[i]));
 		strncpy(out[i].name, str + b[i].name, sizeof(out[i].name) - 1);
 		out[i].version = b[i].version;
+		out[i].expires = b[i].expires;
 		memcpy(out[i].sha256, b[i].sha256, 32);
 	}
 	return n;

@@ -19,11 +19,18 @@ static const struct wr_item *item_of(const struct wr_ruleset *rs, const struct w
 	                                   : wr_ruleset_list(rs, m->item);
 }
 
-/* Does the item act on this upload now, or only on paper? */
-static bool enforced(const struct wr_item *it, uint32_t canary)
+/* Past its bundle's end an item is in shadow, where policy `bundle_expired` says so. */
+static bool expired(const struct wr_evidence *ev, const struct wr_item *it)
 {
-	return it->mode == WR_ITEM_ENFORCE ||
-	       (it->mode == WR_ITEM_CANARY && canary < it->canary_ppm);
+	return ev->policy->bundle_expired != 0 && it->bundle_expires != 0 &&
+	       ev->now_s >= it->bundle_expires;
+}
+
+/* Does the item act on this upload now, or only on paper? */
+static bool enforced(const struct wr_evidence *ev, const struct wr_item *it)
+{
+	return !expired(ev, it) && (it->mode == WR_ITEM_ENFORCE ||
+	                            (it->mode == WR_ITEM_CANARY && ev->canary < it->canary_ppm));
 }
 
 /* An allow list exempts from deny lists of the same owner, never from pattern rules. */
@@ -36,7 +43,7 @@ static bool exempt(const struct wr_evidence *ev, const struct wr_item *deny, boo
 			continue;
 		it = item_of(ev->rs, &ev->match[i]);
 		if (it->allow && it->owner == deny->owner && it->mode != WR_ITEM_OFF &&
-		    (!only_enforced || enforced(it, ev->canary)))
+		    (!only_enforced || enforced(ev, it)))
 			return true;
 	}
 	return false;
@@ -72,14 +79,14 @@ static void weigh_matches(const struct wr_evidence *ev, struct wr_decision *out,
 		if (it->mode == WR_ITEM_OFF || it->helper ||
 		    (it->valid_until != 0 && ev->now_s >= it->valid_until))
 			continue;
-		m.mode = it->mode;
+		m.mode = expired(ev, it) ? WR_ITEM_SHADOW : it->mode;
 		m.action = it->action;
 		m.applied = 0;
 		if (!it->allow && !(m.kind != WR_MATCH_PATTERN && exempt(ev, it, false))) {
 			s->would = max_action(s->would, it->action);
 			s->any_would = true;
 		}
-		if (!it->allow && enforced(it, ev->canary) &&
+		if (!it->allow && enforced(ev, it) &&
 		    !(m.kind != WR_MATCH_PATTERN && exempt(ev, it, true))) {
 			m.applied = 1;
 			s->applied = max_action(s->applied, it->action);
@@ -159,11 +166,10 @@ void wr_verdict_decide(const struct wr_evidence *ev, struct wr_decision *out)
 	out->would = would;
 }
 
-bool wr_verdict_blocks_now(const struct wr_ruleset *rs, uint32_t rule,
-                           const struct wr_policy *policy, uint32_t canary, bool observe)
+bool wr_verdict_blocks_now(const struct wr_evidence *ev, uint32_t rule)
 {
-	const struct wr_item *it = wr_ruleset_rule(rs, rule);
+	const struct wr_item *it = wr_ruleset_rule(ev->rs, rule);
 
-	return !observe && !it->helper && enforced(it, canary) && it->action == WR_A_BLOCK &&
-	       policy->ceiling == WR_A_BLOCK;
+	return !ev->observe && !it->helper && enforced(ev, it) && it->action == WR_A_BLOCK &&
+	       ev->policy->ceiling == WR_A_BLOCK;
 }

@@ -26,8 +26,10 @@ struct wr_evidence {
 };
 
 void wr_verdict_decide(const struct wr_evidence *ev, struct wr_decision *out);
-/* Is this pattern hit alone enough to block now, before the object ends? */
-bool wr_verdict_blocks_now(const struct wr_ruleset *rs, uint32_t rule,
-                           const struct wr_policy *policy, uint32_t canary, bool observe);
+/*
+ * Is this pattern hit alone enough to block now, before the object ends? Of the evidence it takes
+ * rs, policy, canary, now_s and observe.
+ */
+bool wr_verdict_blocks_now(const struct wr_evidence *ev, uint32_t rule);
 
 #endif

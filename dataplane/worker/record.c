@@ -48,7 +48,8 @@ static void field(struct out *o, enum wr_field_kind kind, const char *s, uint32_
 	o->r->nfields++;
 }
 
-static void copy_name(char *to, uint32_t size, const char *from)
+/* False: it was cut. */
+static bool copy_name(char *to, uint32_t size, const char *from)
 {
 	uint32_t n = 0;
 
@@ -57,6 +58,7 @@ static void copy_name(char *to, uint32_t size, const char *from)
 		n++;
 	}
 	memset(to + n, 0, size - n);
+	return from[n] == '\0';
 }
 
 static void views(struct out *out, const struct wr_object *o)
@@ -87,10 +89,15 @@ static void matches(struct out *out, const struct wr_object *o)
 		                                   : wr_ruleset_list(o->rs, m->item);
 		struct wr_record_match rm = { 0 };
 
-		copy_name(rm.bundle, sizeof(rm.bundle), it->bundle);
-		copy_name(rm.item, sizeof(rm.item), it->id);
+		/* The check of the artifact bounds both names: they fit. */
+		(void)copy_name(rm.bundle, sizeof(rm.bundle), it->bundle);
+		(void)copy_name(rm.item, sizeof(rm.item), it->id);
 		if (m->kind != WR_MATCH_PATTERN)
 			wr_ruleset_entry_name(o->rs, m->item, m->entry, rm.entry, sizeof(rm.entry));
+		if (!copy_name(rm.category, sizeof(rm.category), it->category))
+			out->r->truncated |= WR_CUT_CATEGORY;
+		if (!copy_name(rm.basis, sizeof(rm.basis), it->basis))
+			out->r->truncated |= WR_CUT_BASIS;
 		rm.bundle_version = it->bundle_version;
 		rm.offset = m->offset;
 		rm.kind = m->kind;

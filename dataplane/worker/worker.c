@@ -335,7 +335,13 @@ void jobs_flush(struct wr_worker *w)
 
 static bool must_block(struct wr_worker *w, struct wr_object *o)
 {
-	const struct wr_policy *pol = &w->lc.conf->service[o->service].policy;
+	const struct wr_evidence ev = {
+		.rs = o->rs,
+		.policy = &w->lc.conf->service[o->service].policy,
+		.canary = wr_object_canary(o),
+		.now_s = (w->lc.now + w->lc.real) / 1000000000ull,
+		.observe = o->observe,
+	};
 	const struct wr_hit *hit;
 	bool more;
 
@@ -345,8 +351,7 @@ static bool must_block(struct wr_worker *w, struct wr_object *o)
 		                     : 0;
 
 		for (uint32_t i = 0; i < n; i++)
-			if (wr_verdict_blocks_now(o->rs, hit[i].rule, pol, wr_object_canary(o),
-			                          o->observe))
+			if (wr_verdict_blocks_now(&ev, hit[i].rule))
 				return true;
 	}
 	return false;

@@ -82,7 +82,7 @@ static void files(void)
 	AT(wr_shard, version, 8);
 	AT(wr_shard, source, 24);
 	SIZE(wr_meta_rule, 48);
-	SIZE(wr_meta_list, 88);
+	SIZE(wr_meta_list, 96);
 }
 
 int main(void)

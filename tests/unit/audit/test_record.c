@@ -32,6 +32,8 @@ static void full(struct slot *s)
 	struct wr_record_match exact = { .bundle = "core",
 		                         .item = "l1",
 		                         .entry = "e7",
+		                         .category = "A1",
+		                         .basis = "art. 6",
 		                         .bundle_version = 4,
 		                         .kind = WR_MATCH_EXACT,
 		                         .algo = WR_ALGO_SHA1,
@@ -46,7 +48,7 @@ static void full(struct slot *s)
 		                        .view = WR_VIEW_DECODED,
 		                        .mode = WR_ITEM_SHADOW,
 		                        .action = WR_A_FLAG };
-	struct wr_record_bundle b = { .name = "core", .version = 4 };
+	struct wr_record_bundle b = { .name = "core", .version = 4, .expires = T0 / 1000000000ull };
 
 	bytes(r->decision_id, 16, 1);
 	bytes(r->upload_id, 16, 0x80);
@@ -72,7 +74,7 @@ static void full(struct slot *s)
 	r->would = WR_A_BLOCK;
 	r->committed = WR_COMMITTED_UNKNOWN;
 	r->answered = 1;
-	r->truncated = 1u << WR_F_PATH;
+	r->truncated = 1u << WR_F_PATH | WR_CUT_BASIS;
 	r->nviews = r->nmatches = 2;
 	r->nbundles = 1;
 	v.digests.has = WR_HAS_MD5;
@@ -116,18 +118,18 @@ static const char golden[] =
         "\"verdict\":\"match\",\"cause\":\"gap\",\"reason\":\"bare_lf\",\"action\":\"block\","
         "\"would\":\"block\",\"mode\":\"enforce\","
         "\"matches\":[{\"kind\":\"exact\",\"bundle\":\"core\",\"bundle_version\":4,\"list\":\"l1\","
-        "\"algo\":\"sha1\",\"distance\":null,\"entry\":\"e7\",\"view\":\"raw\",\"mode\":"
-        "\"enforce\","
+        "\"algo\":\"sha1\",\"distance\":null,\"entry\":\"e7\",\"basis\":\"art. 6\","
+        "\"category\":\"A1\",\"view\":\"raw\",\"mode\":\"enforce\","
         "\"action\":\"block\",\"applied\":true},"
         "{\"kind\":\"pattern\",\"bundle\":\"core\",\"bundle_version\":4,\"rule\":\"r1\",\"offset\":"
-        "68,"
+        "68,\"category\":null,"
         "\"view\":\"decoded\",\"mode\":\"shadow\",\"action\":\"flag\",\"applied\":false}],"
         "\"bundles\":{\"core\":{\"version\":4,\"sha256\":"
-        "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\"}},"
+        "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\",\"expired\":true}},"
         "\"committed\":\"unknown\",\"partial_stored\":false,\"last_byte_forwarded\":60,"
         "\"answered\":true,\"timing\":{\"first_byte\":\"2026-11-23T23:20:00.123454Z\","
         "\"last_byte\":\"2026-11-23T23:20:00.123455Z\",\"verdict\":null,\"hold_us\":84},"
-        "\"ruleset_generation\":3,\"truncated\":[\"path\"],\"escaped\":[\"path\"]}\n";
+        "\"ruleset_generation\":3,\"truncated\":[\"path\",\"matches.basis\"],\"escaped\":[\"path\"]}\n";
 
 static void test_golden(void)
 {

@@ -32,8 +32,10 @@ static void write_bundle(void)
 {
 	folder_new();
 	folder_put("manifest.yaml", MANIFEST
+	           "meta: { category: whole }\n"
 	           "lists:\n"
-	           "  - { id: all, file: lists/all, format: auto, mode: enforce" ENTRY " }\n"
+	           "  - { id: all, file: lists/all, format: auto, mode: enforce, "
+	           "meta: { category: own } " ENTRY " }\n"
 	           "  - { id: eu, file: lists/eu, format: auto, mode: shadow, regions: [EU]" ENTRY
 	           " }\n"
 	           "  - { id: off, file: lists/eu, format: auto, mode: 'off'" ENTRY " }\n"
@@ -129,6 +131,15 @@ static void lists(void)
 	n = ask(MD5_A, NULL, NULL);
 	OK(n == 2 && hit(n, "all") && hit(n, "eu"), "a digest on two lists: both answer");
 	OK(found[0].kind == WR_MATCH_EXACT && found[0].algo == WR_ALGO_MD5, "as exact matches");
+	for (uint32_t i = 0; i < n; i++) {
+		bool own = strcmp(item(i)->id, "all") == 0;
+
+		OK(strcmp(item(i)->category, own ? "own" : "whole") == 0,
+		   "list %s: its own category, or its bundle's", item(i)->id);
+		OK(strcmp(item(i)->basis, "b") == 0, "and its basis");
+	}
+	OK(strcmp(wr_ruleset_rule(engine_rs, 0)->category, "whole") == 0,
+	   "a rule has its bundle's category too");
 	n = ask(NULL, SHA1_A, NULL);
 	OK(n == 1 && hit(n, "all") && found[0].algo == WR_ALGO_SHA1, "SHA-1");
 	wr_ruleset_entry_name(engine_rs, found[0].item, found[0].entry, name, sizeof(name));

@@ -7,8 +7,19 @@
 
 #define LISTS 100u /* item numbers from here on are lists */
 
-enum { R_BLOCK, R_FLAG, R_SHADOW, R_CANARY, R_OFF, R_HELPER, R_OLD, NRULES };
-enum { L_DENY, L_FLAG, L_ALLOW_SAME, L_ALLOW_OTHER, L_SHADOW, L_ALLOW_SHADOW, L_OLD, NLISTS };
+enum { R_BLOCK, R_FLAG, R_SHADOW, R_CANARY, R_OFF, R_HELPER, R_OLD, R_EXPIRED, NRULES };
+enum {
+	L_DENY,
+	L_FLAG,
+	L_ALLOW_SAME,
+	L_ALLOW_OTHER,
+	L_SHADOW,
+	L_ALLOW_SHADOW,
+	L_OLD,
+	L_EXPIRED,
+	L_ALLOW_EXPIRED,
+	NLISTS
+};
 
 #define NOW   1000000u
 #define OWNER 7u
@@ -27,6 +38,10 @@ static const struct wr_item rule[NRULES] = {
 	            .mode = WR_ITEM_ENFORCE,
 	            .action = WR_A_BLOCK,
 	            .valid_until = NOW },
+	[R_EXPIRED] = { .id = "of an expired bundle",
+	                .mode = WR_ITEM_ENFORCE,
+	                .action = WR_A_BLOCK,
+	                .bundle_expires = NOW },
 };
 
 static const struct wr_item list[NLISTS] = {
@@ -44,6 +59,16 @@ static const struct wr_item list[NLISTS] = {
 	            .action = WR_A_BLOCK,
 	            .owner = OWNER,
 	            .valid_until = NOW },
+	[L_EXPIRED] = { .id = "of an expired bundle",
+	                .mode = WR_ITEM_ENFORCE,
+	                .action = WR_A_BLOCK,
+	                .owner = 9,
+	                .bundle_expires = NOW },
+	[L_ALLOW_EXPIRED] = { .id = "allow of an expired bundle",
+	                      .mode = WR_ITEM_ENFORCE,
+	                      .allow = 1,
+	                      .owner = OWNER,
+	                      .bundle_expires = NOW },
 };
 
 const struct wr_item *wr_ruleset_rule(const struct wr_ruleset *rs, uint32_t i)
@@ -64,6 +89,7 @@ const struct wr_item *wr_ruleset_list(const struct wr_ruleset *rs, uint32_t i)
 #define CEILING  4u  /* policy.match: flag */
 #define LAX      8u  /* policy.incomplete: pass */
 #define IN       16u /* inside the canary */
+#define FADE     32u /* policy.bundle_expired: shadow */
 #define L(i)     (LISTS + (i) + 1)
 #define R(i)     ((i) + 1)
 
@@ -96,6 +122,13 @@ static const struct {
 	{ "a shadow list", { L(L_SHADOW) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_BLOCK, 0 },
 	{ "a list past its date", { L(L_OLD) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
 
+	{ "an expired bundle goes on", { R(R_EXPIRED) }, 0, 0, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "an expired bundle fades", { R(R_EXPIRED) }, 0, FADE, WR_V_CLEAN, 0, WR_A_PASS, WR_A_BLOCK, 0 },
+	{ "its lists too", { L(L_EXPIRED) }, 0, FADE, WR_V_CLEAN, 0, WR_A_PASS, WR_A_BLOCK, 0 },
+	{ "and what it allows", { L(L_DENY), L(L_ALLOW_EXPIRED) }, 0, FADE, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+	{ "while it goes on it allows", { L(L_DENY), L(L_ALLOW_EXPIRED) }, 0, 0, WR_V_CLEAN, 0, WR_A_PASS, WR_A_PASS, 0 },
+	{ "a bundle without an end stays", { R(R_BLOCK) }, 0, FADE, WR_V_MATCH, 0, WR_A_BLOCK, WR_A_BLOCK, 1 },
+
 	{ "not everything seen", { 0 }, 0, PART, WR_V_INCOMPLETE, WR_C_LIMIT, WR_A_BLOCK, WR_A_BLOCK, 0 },
 	{ "not everything seen, and why", { 0 }, CAUSE(GAP), PART, WR_V_INCOMPLETE, WR_C_GAP, WR_A_BLOCK, WR_A_BLOCK, 0 },
 	{ "a gap that policy lets pass", { 0 }, CAUSE(GAP), PART | LAX, WR_V_INCOMPLETE, WR_C_GAP, WR_A_PASS, WR_A_PASS, 0 },
@@ -117,6 +150,7 @@ static struct wr_policy policy_of(uint32_t how)
 
 	for (unsigned c = 0; c < WR_C_COUNT; c++)
 		p.on_cause[c] = how & LAX ? WR_A_PASS : WR_A_BLOCK;
+	p.bundle_expired = (how & FADE) != 0;
 	p.on_cause[WR_C_POLYGLOT] = WR_A_FLAG;
 	p.on_cause[WR_C_LATE] = WR_A_FLAG;
 	p.on_verdict[WR_V_ERROR] = WR_A_BLOCK;
@@ -186,25 +220,63 @@ static void full(void)
 	OK(!d.matches_cut, "as many as fit are not cut");
 }
 
+/* The moment before a bundle ends is still its own. */
+static void last_moment(void)
+{
+	struct wr_policy policy = policy_of(FADE);
+	struct wr_match m = { .item = R_EXPIRED };
+	struct wr_decision d;
+	struct wr_evidence ev = { .rs = (const struct wr_ruleset *)&policy,
+		                  .policy = &policy,
+		                  .match = &m,
+		                  .nmatches = 1,
+		                  .now_s = NOW - 1,
+		                  .complete = 1 };
+
+	wr_verdict_decide(&ev, &d);
+	IS(d.action, WR_A_BLOCK, "a second before its end it blocks");
+	IS(d.match[0].mode, WR_ITEM_ENFORCE, "by its own mode");
+	ev.now_s = NOW;
+	wr_verdict_decide(&ev, &d);
+	IS(d.match[0].mode, WR_ITEM_SHADOW, "at its end the record says shadow");
+}
+
 static void now(void)
 {
-	struct wr_policy p = policy_of(0), flag = policy_of(CEILING);
-	const struct wr_ruleset *rs = (const struct wr_ruleset *)&p;
+	static const struct {
+		const char *name;
+		uint32_t rule, how;
+		bool blocks;
+	} at[] = {
+		{ "a blocking rule blocks at once", R_BLOCK, 0, true },
+		{ "not where it is observed only", R_BLOCK, OBSERVE, false },
+		{ "not under a ceiling of flag", R_BLOCK, CEILING, false },
+		{ "a flagging rule does not", R_FLAG, 0, false },
+		{ "a shadow rule does not", R_SHADOW, 0, false },
+		{ "a helper does not", R_HELPER, 0, false },
+		{ "a canary rule does inside", R_CANARY, IN, true },
+		{ "and not outside", R_CANARY, 0, false },
+		{ "an expired bundle still does", R_EXPIRED, 0, true },
+		{ "not where policy fades it", R_EXPIRED, FADE, false },
+	};
 
-	OK(wr_verdict_blocks_now(rs, R_BLOCK, &p, 0, false), "a blocking rule blocks at once");
-	OK(!wr_verdict_blocks_now(rs, R_BLOCK, &p, 0, true), "not where it is observed only");
-	OK(!wr_verdict_blocks_now(rs, R_BLOCK, &flag, 0, false), "not under a ceiling of flag");
-	OK(!wr_verdict_blocks_now(rs, R_FLAG, &p, 0, false), "a flagging rule does not");
-	OK(!wr_verdict_blocks_now(rs, R_SHADOW, &p, 0, false), "a shadow rule does not");
-	OK(!wr_verdict_blocks_now(rs, R_HELPER, &p, 0, false), "a helper does not");
-	OK(wr_verdict_blocks_now(rs, R_CANARY, &p, 9999, false), "a canary rule does inside");
-	OK(!wr_verdict_blocks_now(rs, R_CANARY, &p, 10000, false), "and not outside");
+	for (size_t i = 0; i < WR_COUNT_OF(at); i++) {
+		struct wr_policy p = policy_of(at[i].how);
+		struct wr_evidence ev = { .rs = (const struct wr_ruleset *)&p,
+			                  .policy = &p,
+			                  .canary = at[i].how & IN ? 9999 : 10000,
+			                  .now_s = NOW,
+			                  .observe = (at[i].how & OBSERVE) != 0 };
+
+		OK(wr_verdict_blocks_now(&ev, at[i].rule) == at[i].blocks, "%s", at[i].name);
+	}
 }
 
 int main(void)
 {
 	rows();
 	full();
+	last_moment();
 	now();
 	return tap_done();
 }
