@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 
+import servers
 from lab import ROOT
 
 
@@ -64,10 +65,25 @@ services:
   - { name: store, address: any, port: [ 80 ] }
 """
 
+
+class Clients(Group):
+    """Real clients against real servers, which end with the group."""
+
+    def __exit__(self, *exc):
+        servers.end_all()
+        super().__exit__(*exc)
+
+
+# A browser may read a refusal only from an origin that is listed.
+CORS = """
+answer: { status: 403, cors_origins: [ "http://app.lab:8085" ] }
+"""
+
 GROUPS = [
     Group("plain", PORTS),
     Group("operations", PORTS),
     Group("two workers", PORTS, workers=2),
     Group("af_packet", PORTS, driver="af_packet"),
     Group("bundles", PORTS, workers=2),
+    Clients("clients", CORS),
 ]
