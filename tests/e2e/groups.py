@@ -76,7 +76,7 @@ class Clients(Group):
 
 # A browser may read a refusal only from an origin that is listed.
 CORS = """
-answer: { status: 403, cors_origins: [ "http://app.lab:8085" ] }
+answer: { status: 403, cors_origins: [ "http://app.lab:8084" ] }
 """
 
 GROUPS = [
