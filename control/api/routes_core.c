@@ -3,6 +3,7 @@
 #include "api/api.h"
 
 #include "config/log.h"
+#include "xdp/xdp.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -150,6 +151,56 @@ static json_t *worker_json(const struct wr_conf *c, const struct wr_session *s, 
 	return o;
 }
 
+static void wire_ports(const struct wr_conf_link *l, json_t *ports)
+{
+	struct wr_xdp_port_info info;
+	struct wr_xdp_conf xc;
+	char err[WR_XDP_ERR];
+	struct wr_xdp *x = NULL;
+
+	if (wr_xdp_conf_of(l, &xc, err) == 1)
+		x = wr_xdp_open_ro(l->name, err);
+	for (unsigned side = 0; x != NULL && side < 2; side++) {
+		char name[WR_NAME_MAX + 8];
+		json_t *o;
+
+		snprintf(name, sizeof(name), "%s.%s", l->name, side == 0 ? "client" : "store");
+		o = json_object_get(ports, name);
+		if (o == NULL || wr_xdp_port(x, (enum wr_xdp_side)side, &info) != 0)
+			continue;
+		json_object_set_new(o, "wire_open",
+		                    json_integer((json_int_t)info.count.open_frames));
+		json_object_set_new(o, "wire_closed",
+		                    json_integer((json_int_t)info.count.closed_frames));
+		json_object_set_new(o, "wire_unserved",
+		                    json_integer((json_int_t)info.count.unserved_frames));
+	}
+	wr_xdp_close(x);
+}
+
+static json_t *ports_json(const struct wr_conf *c, const struct wr_session *s)
+{
+	json_t *ports = json_object();
+
+	for (uint32_t i = 0; s != NULL && i < c->nlinks * 2; i++) {
+		const struct wr_stats_dev *d = &s->stats->dev[i / 2][i % 2];
+		char name[WR_NAME_MAX + 8];
+
+		snprintf(name, sizeof(name), "%s.%s", c->link[i / 2].name,
+		         i % 2 == 0 ? "client" : "store");
+#define N(f) #f, (json_int_t)wr_counter_get(&d->f)
+		json_object_set_new(ports, name,
+		                    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+		                              N(rx_packets), N(rx_bytes), N(rx_missed),
+		                              N(rx_nombuf), N(rx_errors), N(tx_packets),
+		                              N(tx_bytes), N(tx_errors), N(link_up)));
+#undef N
+	}
+	for (uint32_t i = 0; i < c->nlinks; i++)
+		wire_ports(&c->link[i], ports);
+	return ports;
+}
+
 /* Everything that `weir top` shows, as raw counters: rates are the asker's business. */
 static int get_stats(struct wr_api *a, const struct wr_request *r, json_t **reply)
 {
@@ -182,11 +233,11 @@ static int get_stats(struct wr_api *a, const struct wr_request *r, json_t **repl
 		                              "flag", (json_int_t)n[WR_A_FLAG], "block",
 		                              (json_int_t)n[WR_A_BLOCK]));
 	}
+	*reply = json_pack("{s:I,s:o,s:o,s:o,s:o,s:o}", "at_ns",
+	                   (json_int_t)ts.tv_sec * 1000000000 + ts.tv_nsec, "workers", workers,
+	                   "reasons", reasons, "verdicts", verdicts, "ports", ports_json(c, s),
+	                   "dataplane", dataplane_json(a));
 	wr_session_put(a->link, s);
-	*reply =
-	        json_pack("{s:I,s:o,s:o,s:o,s:o}", "at_ns",
-	                  (json_int_t)ts.tv_sec * 1000000000 + ts.tv_nsec, "workers", workers,
-	                  "reasons", reasons, "verdicts", verdicts, "dataplane", dataplane_json(a));
 	return 200;
 }
 
@@ -222,22 +273,33 @@ static int get_active(struct wr_api *a, const struct wr_request *r, json_t **rep
 	return 200;
 }
 
-/* Readiness goes with the dataplane's next status, new connections go by policy at once. */
-static int post_drain(struct wr_api *a, const struct wr_request *r, json_t **reply)
+static int drain(struct wr_api *a, bool on, json_t **reply)
 {
 	struct wr_msg_result res = { 0 };
 	char err[WR_LINK_ERR] = "";
 	int rc;
 
-	(void)r;
-	rc = wr_link_ask(a->link, WR_MSG_DRAIN, 1, 0, NULL, &res, NULL, err);
+	rc = wr_link_ask(a->link, WR_MSG_DRAIN, on, 0, NULL, &res, NULL, err);
 	if (rc != 0)
-		return wr_api_error(reply, 503, "nothing is drained: %s", err);
+		return wr_api_error(reply, 503, "nothing has changed: %s", err);
 	if (res.error != 0)
 		return wr_api_error(reply, 409, "the dataplane refuses: %s",
 		                    res.text[0] != '\0' ? res.text : strerror(abs(res.error)));
-	*reply = json_pack("{s:b}", "draining", 1);
+	*reply = json_pack("{s:b}", "draining", on);
 	return 200;
+}
+
+/* Readiness goes with this answer, new connections go by policy at once. */
+static int post_drain(struct wr_api *a, const struct wr_request *r, json_t **reply)
+{
+	(void)r;
+	return drain(a, true, reply);
+}
+
+static int post_undrain(struct wr_api *a, const struct wr_request *r, json_t **reply)
+{
+	(void)r;
+	return drain(a, false, reply);
 }
 
 struct reload {
@@ -299,7 +361,8 @@ const struct wr_route wr_routes_core[] = {
 	{ "POST", "/v1/bundle/load", post_load,
 	  "{dir}: compile, push, wait until every worker uses it" },
 	{ "POST", "/v1/drain", post_drain,
-	  "take this machine out; a restart of the dataplane ends it" },
+	  "take this machine out; undrain or a restart of the dataplane ends it" },
+	{ "POST", "/v1/undrain", post_undrain, "take it back in" },
 	{ "POST", "/v1/reload", post_reload, "read weir.yaml again; apply what can be" },
 	{ 0 },
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* weir drain, weir reload: planned work. */
+/* weir drain, weir undrain, weir reload: planned work. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -67,11 +67,28 @@ static int run_drain(struct wr_cli *c, int argc, char **argv)
 		wr_cli_print_json(reply);
 	else if (rc == WR_EXIT_OK)
 		puts(no_wait ? "draining: /readyz fails, new connections go by policy"
-		             : "drained: no upload is open; weir-dataplane may be stopped (a "
-		               "restart ends "
-		               "the drain)");
+		             : "drained: no upload is open; weir-dataplane may be stopped (weir "
+		               "undrain or a restart ends the drain)");
 	json_decref(reply);
 	return rc;
+}
+
+static int run_undrain(struct wr_cli *c, int argc, char **argv)
+{
+	json_t *reply;
+
+	(void)argv;
+	if (argc > 1)
+		return wr_cli_usage_of(c, NULL, "undrain");
+	reply = wr_cli_ask(c, "POST", "/v1/undrain", NULL);
+	if (reply == NULL)
+		return WR_EXIT_FAIL;
+	if (c->json)
+		wr_cli_print_json(reply);
+	else
+		puts("not draining: new connections are inspected; /readyz says when it is ready");
+	json_decref(reply);
+	return WR_EXIT_OK;
 }
 
 static void print_changes(const json_t *list, const char *what)
@@ -114,6 +131,7 @@ static int run_reload(struct wr_cli *c, int argc, char **argv)
 const struct wr_cmd wr_cmds_life[] = {
 	{ NULL, "drain", "[--timeout S] [--no-wait]",
 	  "take this machine out: readiness off, wait until no upload is open", run_drain },
+	{ NULL, "undrain", "", "take this machine back in", run_undrain },
 	{ NULL, "reload", "", "read weir.yaml again; refuses as a whole what needs a restart",
 	  run_reload },
 	{ 0 },

@@ -336,13 +336,36 @@ static void *run(void *arg)
 	}
 }
 
+/* One request whose answer is a RESULT. Under io; m's body begins with its seq. */
+static int ask(struct wr_link *l, const struct wr_msg *m, struct wr_msg_result *out, int *fd,
+               char *err)
+{
+	int fds[WR_LINK_FDS], rc;
+	unsigned n = 0;
+	struct wr_msg a;
+
+	rc = wr_link_request(l, m, -1, &a, fds, &n, ANSWER_MS, err);
+	if (rc == 0 && wr_msg_get(&a, WR_MSG_RESULT, out, sizeof(*out)) != 0) {
+		rc = -EPROTO;
+		snprintf(err, WR_LINK_ERR, "weir-dataplane gives an answer that does not fit");
+		wr_link_drop(l, err);
+	}
+	if (rc == 0)
+		out->text[sizeof(out->text) - 1] = '\0';
+	if (rc == 0 && fd != NULL && n == 1) {
+		*fd = fds[0];
+		n = 0;
+	}
+	close_all(fds, n);
+	return rc;
+}
+
 int wr_link_ask(struct wr_link *l, enum wr_msg_type type, uint32_t what, uint64_t arg,
                 const char *name, struct wr_msg_result *out, int *fd, char *err)
 {
 	struct wr_msg_simple q = { .what = what, .arg = arg };
-	int fds[WR_LINK_FDS], rc;
-	unsigned n = 0;
-	struct wr_msg m, a;
+	struct wr_msg m;
+	int rc;
 
 	if (fd != NULL)
 		*fd = -1;
@@ -350,26 +373,29 @@ int wr_link_ask(struct wr_link *l, enum wr_msg_type type, uint32_t what, uint64_
 	pthread_mutex_lock(&l->io);
 	q.seq = ++l->seq;
 	wr_msg_put(&m, type, &q, sizeof(q));
-	rc = wr_link_request(l, &m, -1, &a, fds, &n, ANSWER_MS, err);
-	if (rc == 0 && wr_msg_get(&a, WR_MSG_RESULT, out, sizeof(*out)) != 0) {
-		rc = -EPROTO;
-		snprintf(err, WR_LINK_ERR, "weir-dataplane gives an answer that does not fit");
-		wr_link_drop(l, err);
-	}
+	rc = ask(l, &m, out, fd, err);
 	pthread_mutex_unlock(&l->io);
-	if (rc == 0)
-		out->text[sizeof(out->text) - 1] = '\0';
 	if (rc == 0 && type == WR_MSG_DRAIN && out->error == 0) {
-		/* Readiness goes with this answer, not with the next status. */
+		/* Readiness changes with this answer, not with the next status. */
 		pthread_mutex_lock(&l->lock);
-		l->status.last.draining = 1;
+		l->status.last.draining = what;
 		pthread_mutex_unlock(&l->lock);
 	}
-	if (rc == 0 && fd != NULL && n == 1) {
-		*fd = fds[0];
-		n = 0;
-	}
-	close_all(fds, n);
+	return rc;
+}
+
+int wr_link_look(struct wr_link *l, enum wr_msg_type type, struct wr_msg_look *q,
+                 struct wr_msg_result *out, int *fd, char *err)
+{
+	struct wr_msg m;
+	int rc;
+
+	*fd = -1;
+	pthread_mutex_lock(&l->io);
+	q->seq = ++l->seq;
+	wr_msg_put(&m, type, q, sizeof(*q));
+	rc = ask(l, &m, out, fd, err);
+	pthread_mutex_unlock(&l->io);
 	return rc;
 }
 

@@ -103,11 +103,15 @@ WR_MUST_USE int wr_link_push(struct wr_link *l, const struct wr_ruleset_files *r
 void wr_link_set_active(struct wr_link *l, const struct wr_ruleset_files *rs);
 
 /*
- * DRAIN, WIRE, QUERY: `out` is the answer. *fd (may be NULL) takes the answer's memfd, or -1. A
+ * DRAIN, WIRE: `out` is the answer. *fd (may be NULL) takes the answer's memfd, or -1. A
  * negative result is the link's; the dataplane's own refusal stands in out->error.
  */
 WR_MUST_USE int wr_link_ask(struct wr_link *l, enum wr_msg_type type, uint32_t what, uint64_t arg,
                             const char *name, struct wr_msg_result *out, int *fd, char *err);
+
+/* QUERY and TRACE: q's seq is the link's business; else as wr_link_ask(). */
+WR_MUST_USE int wr_link_look(struct wr_link *l, enum wr_msg_type type, struct wr_msg_look *q,
+                             struct wr_msg_result *out, int *fd, char *err);
 
 /* 64 hex digits and back. */
 void wr_hex_put(const uint8_t *p, size_t n, char *out);

@@ -148,6 +148,24 @@ PER_WORKER(uploads_active, uploads_active, 1)
 PER_WORKER(generation, ruleset_generation, 1)
 PER_WORKER(records_waiting, records_waiting, 1)
 
+static void of_main(struct wr_page *p, size_t offset)
+{
+	for (uint32_t w = 0; p->s != NULL && w < p->s->workers && w < WR_WORKERS_MAX; w++)
+		put(p,
+		    get((const wr_counter *)(const void *)((const char *)p->s->stats + offset) + w),
+		    "worker=\"%s\"", worker(p, w));
+}
+
+static void worker_stalled(struct wr_page *p)
+{
+	of_main(p, offsetof(struct wr_stats_head, stalled));
+}
+
+static void worker_stalls(struct wr_page *p)
+{
+	of_main(p, offsetof(struct wr_stats_head, stalls));
+}
+
 static void worker_busy(struct wr_page *p)
 {
 	EACH_WORKER(p, w, st)
@@ -415,6 +433,8 @@ const struct wr_family wr_families[] = {
 	{ "weir_worker_busy_cycles_total", C, "worker,stage", "cycles of turns that had frames, by stage", worker_busy },
 	{ "weir_worker_tsc_hertz", G, "worker", "TSC cycles in a second", worker_tsc },
 	{ "weir_worker_longest_turn_seconds", G, "worker", "longest turn of the loop since start", worker_longest },
+	{ "weir_worker_stalled", G, "worker", "1 while the worker does not turn for longer than stall_limit", worker_stalled },
+	{ "weir_worker_stalls_total", C, "worker", "times that this began, as the main thread saw it", worker_stalls },
 	{ "weir_frames_total", C, "worker,fate", "frames by what became of them; received + generated = sent + dropped + absorbed + held", frames },
 	{ "weir_frames_held", G, "worker", "frames that are in the worker and nowhere else", frames_held },
 	{ "weir_reasons_total", C, "reason", "why something did not go the ordinary way (docs/operate/reasons.md)", reasons },
@@ -464,6 +484,7 @@ const struct wr_family wr_families[] = {
 
 	{ "weir_doctor_check_ok", G, "check", "1 for a check of `weir doctor` that passes", NULL },
 	{ "weir_selftest_ok", G, "", "1 when the last `weir selftest` found the store protected", NULL },
+	{ "weir_traces_total", C, "payload", "packet traces that somebody took; payload yes: of content", NULL },
 	{ "weir_selftest_timestamp_seconds", G, "", "when it ran", NULL },
 };
 /* clang-format on */

@@ -16,8 +16,12 @@
  * COMMIT  c->d        publish it; RESULT comes when every worker uses it for new requests
  * DROP    c->d        forget what was staged
  * STATUS  c->d        answered by STATUS_REPLY
- * DRAIN, WIRE  c->d
- * QUERY   c->d        flows, holds: RESULT with one memfd of JSON lines
+ * DRAIN   c->d        what 1: no new connections from now on; 0: as before
+ * WIRE    c->d
+ * QUERY   c->d        flows, holds: RESULT with one memfd of rows (abi/look.h), `value` of them.
+ *                     A worker that does not turn is left out after a while; the text names it.
+ * TRACE   c->d        START (one at a time), STATE, STOP. STATE answers EAGAIN with the frames so
+ *                     far, then once 0 with the memfd of a pcapng file; ENOENT: none was started
  *
  * Every request carries a `seq` that its answer repeats.
  */
@@ -28,6 +32,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "abi/look.h"
 #include "base/base.h"
 
 enum wr_msg_type {
@@ -43,7 +48,8 @@ enum wr_msg_type {
 	WR_MSG_STATUS_REPLY,
 	WR_MSG_DRAIN,
 	WR_MSG_WIRE,
-	WR_MSG_QUERY
+	WR_MSG_QUERY,
+	WR_MSG_TRACE
 };
 
 struct wr_msg {
@@ -77,11 +83,22 @@ struct wr_msg_shard { /* HAVE, SHARD, STAGE, COMMIT, DROP */
 	uint8_t sha256[32];
 };
 
-struct wr_msg_simple { /* STATUS, DRAIN, WIRE, QUERY */
+struct wr_msg_simple { /* STATUS, DRAIN, WIRE */
 	uint32_t seq, what;
 	uint64_t arg;
 	char name[64];
 };
+
+struct wr_msg_look {        /* QUERY, TRACE */
+	uint32_t seq, what; /* enum wr_look_what; enum wr_trace_op */
+	struct wr_look_filter filter;
+	uint32_t limit;   /* rows; frames */
+	uint32_t seconds; /* TRACE START */
+	uint32_t payload; /* TRACE START: 1 = whole frames, 0 = headers only */
+	uint32_t pad;
+};
+
+enum wr_trace_op { WR_TRACE_START, WR_TRACE_STATE, WR_TRACE_STOP };
 
 struct wr_msg_status {
 	uint32_t seq, ready, draining, generations; /* rulesets mapped */

@@ -124,6 +124,8 @@ struct wr_stats_head {
 	char simd[32], dpdk[32], hyperscan[32];
 	WR_ALIGNED(64) struct wr_stats_dev dev[WR_LINKS_MAX][2]; /* by link: 0 client, 1 store */
 	wr_counter wire_state[WR_LINKS_MAX]; /* enum wr_wire_state as the dataplane sees it */
+	/* By worker: 1 while it does not turn for longer than stall_limit; how often that began. */
+	wr_counter stalled[WR_WORKERS_MAX], stalls[WR_WORKERS_MAX];
 };
 
 /* Single writer, so load + store: fetch_add would pay a locked instruction for nobody. */

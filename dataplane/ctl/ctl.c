@@ -18,6 +18,7 @@
 #include "abi/msg.h"
 #include "abi/record.h"
 #include "ctl/gens.h"
+#include "ctl/looks.h"
 
 #define FDS_MAX         (1 + 2 * WR_WORKERS_MAX) /* below SCM_MAX_FD (253) */
 #define MESSAGES_A_POLL 64 /* then the caller's other duties have their turn */
@@ -27,6 +28,8 @@ static_assert(FDS_MAX <= 253, "one message must carry every descriptor");
 struct wr_ctl {
 	struct wr_ctl_args a;
 	struct wr_gens gens;
+	struct wr_looks looks;
+	struct wr_traces traces;
 	int lock, listener, conn;
 	bool hello, drain;
 	/* A COMMIT that waits for the workers. */
@@ -139,6 +142,8 @@ struct wr_ctl *wr_ctl_new(const struct wr_ctl_args *a, char *err, size_t n)
 	}
 	c->a = *a;
 	c->lock = c->listener = c->conn = -1;
+	c->looks = (struct wr_looks){ .a = &c->a, .fd = -1 };
+	c->traces = (struct wr_traces){ .a = &c->a, .fd = -1 };
 	snprintf(c->path, sizeof(c->path), "%s/dataplane.sock", a->conf->run_dir);
 	snprintf(c->lock_path, sizeof(c->lock_path), "%s/dataplane.lock", a->conf->run_dir);
 	if (open_socket(c, err, n) != 0)
@@ -163,6 +168,7 @@ static void hang_up(struct wr_ctl *c)
 	if (c->gens.store != NULL)
 		wr_gens_drop(&c->gens);
 	c->committing = false;
+	wr_looks_end(&c->looks);
 }
 
 void wr_ctl_free(struct wr_ctl *c)
@@ -170,6 +176,7 @@ void wr_ctl_free(struct wr_ctl *c)
 	if (c == NULL)
 		return;
 	hang_up(c);
+	wr_traces_free(&c->traces);
 	if (c->gens.store != NULL)
 		wr_gens_fini(&c->gens);
 	if (c->listener >= 0) {
@@ -366,12 +373,78 @@ static int do_simple(struct wr_ctl *c, const struct wr_msg *m)
 		send_status(c, s.seq);
 	} else if (m->type == WR_MSG_DRAIN) {
 		for (uint32_t i = 0; i < c->gens.nworkers; i++)
-			wr_worker_drain(c->gens.worker[i]);
-		c->drain = true;
+			wr_worker_drain(c->gens.worker[i], s.what != 0);
+		c->drain = s.what != 0;
 		answer(c, s.seq, 0, "");
 	} else {
 		answer(c, s.seq, -EOPNOTSUPP, "this dataplane cannot do that");
 	}
+	return 0;
+}
+
+/* --- questions about connections, traces
+ * ---------------------------------------------------------------- */
+
+static void send_file(struct wr_ctl *c, const struct wr_msg_result *r, int fd)
+{
+	struct wr_msg m;
+
+	wr_msg_put(&m, WR_MSG_RESULT, r, sizeof(*r));
+	send_msg(c->conn, &m, &fd, 1);
+}
+
+static void finish_look(struct wr_ctl *c)
+{
+	struct wr_msg_result r = { .seq = c->looks.q.seq };
+
+	if (wr_looks_poll(&c->looks, now_ns()) == 0)
+		return;
+	r.value = c->looks.rows;
+	snprintf(r.text, sizeof(r.text), "%s", c->looks.missing);
+	send_file(c, &r, c->looks.fd);
+	wr_looks_end(&c->looks);
+}
+
+static void trace_state(struct wr_ctl *c, uint32_t seq)
+{
+	struct wr_traces *t = &c->traces;
+	struct wr_msg_result r = { .seq = seq, .value = t->frames };
+
+	if (t->finished) {
+		snprintf(r.text, sizeof(r.text), "%s", t->missing);
+		send_file(c, &r, t->fd);
+		wr_traces_free(t);
+		return;
+	}
+	send_result(c->conn, seq, t->running ? -EAGAIN : -ENOENT, t->frames,
+	            t->running ? "the trace is running" : "no trace was started");
+}
+
+static int do_look(struct wr_ctl *c, const struct wr_msg *m)
+{
+	struct wr_msg_look q;
+	int rc = 0;
+
+	if (wr_msg_get(m, m->type, &q, sizeof(q)) != 0)
+		return -EPROTO;
+	if (m->type == WR_MSG_QUERY) {
+		rc = wr_looks_begin(&c->looks, &q, now_ns());
+		if (rc != 0)
+			answer(c, q.seq, rc,
+			       rc == -EBUSY ? "another question is being answered" : strerror(-rc));
+		return 0;
+	}
+	switch (q.what) {
+	case WR_TRACE_START: rc = wr_traces_start(&c->traces, &q, now_ns()); break;
+	case WR_TRACE_STATE: trace_state(c, q.seq); return 0;
+	case WR_TRACE_STOP: wr_traces_stop(&c->traces); break;
+	default: return -EPROTO;
+	}
+	answer(c, q.seq, rc,
+	       rc == -EBUSY        ? "a trace is running already"
+	       : rc == -EOPNOTSUPP ? "this dataplane cannot trace"
+	       : rc != 0           ? strerror(-rc)
+	                           : "");
 	return 0;
 }
 
@@ -392,8 +465,9 @@ static int dispatch(struct wr_ctl *c, const struct wr_msg *m, int fd)
 	case WR_MSG_DROP: return do_ruleset(c, m, fd);
 	case WR_MSG_STATUS:
 	case WR_MSG_DRAIN:
-	case WR_MSG_WIRE:
-	case WR_MSG_QUERY: return do_simple(c, m);
+	case WR_MSG_WIRE: return do_simple(c, m);
+	case WR_MSG_QUERY:
+	case WR_MSG_TRACE: return do_look(c, m);
 	default: return -EPROTO;
 	}
 }
@@ -502,7 +576,7 @@ void wr_ctl_poll(struct wr_ctl *c, int timeout_ms)
 	int rc = 1;
 
 	/* Workers do not wake us: while one is waited for, look often. */
-	if (c->committing)
+	if (c->committing || c->looks.asking || c->traces.running)
 		timeout_ms = timeout_ms < 1 ? timeout_ms : 1;
 	(void)poll(p, 2, timeout_ms);
 	for (int i = 0; i < MESSAGES_A_POLL && rc > 0 && c->conn >= 0; i++)
@@ -512,6 +586,8 @@ void wr_ctl_poll(struct wr_ctl *c, int timeout_ms)
 	if ((p[1].revents & POLLIN) != 0)
 		welcome(c);
 	finish_commit(c);
+	finish_look(c);
+	wr_traces_poll(&c->traces, now_ns());
 	wr_gens_sweep(&c->gens);
 	wr_counter_set(&c->a.stats->ruleset_mapped, wr_gens_mapped(&c->gens));
 }

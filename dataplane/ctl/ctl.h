@@ -19,8 +19,10 @@
 #include "worker/worker.h"
 
 #define WR_CTL_COMMIT_NS 5000000000ull
+#define WR_CTL_LOOK_NS   1000000000ull /* for one worker to answer a QUERY */
 
 struct wr_ctl;
+struct wr_trace_file;
 
 struct wr_ctl_args {
 	const struct wr_conf *conf;
@@ -29,6 +31,13 @@ struct wr_ctl_args {
 	int stats_fd;
 	int record_fd[WR_WORKERS_MAX], event_fd[WR_WORKERS_MAX];
 	uint64_t stats_bytes, record_bytes, event_bytes; /* sizes of the memfds */
+	/* The writer of a trace's file; NULL: this dataplane cannot trace. _open takes fd, also
+	 * when it fails; 0 or -errno. _frame: not 0 = no room, the trace ends. */
+	void *trace_ctx;
+	int (*trace_open)(void *ctx, int fd, struct wr_trace_file **out);
+	int (*trace_frame)(void *ctx, struct wr_trace_file *f, uint32_t worker,
+	                   const struct wr_trace_frame *frame);
+	void (*trace_close)(void *ctx, struct wr_trace_file *f);
 };
 
 /* Takes the socket: fails at once when a live process has it. a->worker etc. are read later. */

@@ -231,6 +231,8 @@ int wr_boot_new(struct wr_boot *b, char *err)
 	if (rc == 0)
 		rc = exchange_rings(b, err);
 	if (rc == 0)
+		rc = wr_main_trace_pool(b, err);
+	if (rc == 0)
 		rc = workers(b, err);
 	return rc;
 }

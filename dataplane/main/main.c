@@ -52,7 +52,11 @@ static void ctl_args(const struct wr_boot *b, struct wr_ctl_args *a)
 		                   .stats_fd = b->share.stats_fd,
 		                   .stats_bytes = b->share.stats_bytes,
 		                   .record_bytes = b->share.record_bytes,
-		                   .event_bytes = b->share.event_bytes };
+		                   .event_bytes = b->share.event_bytes,
+		                   .trace_ctx = (void *)(uintptr_t)b,
+		                   .trace_open = wr_main_trace_open,
+		                   .trace_frame = wr_main_trace_frame,
+		                   .trace_close = wr_main_trace_close };
 	memcpy(a->record_fd, b->share.record_fd, sizeof(a->record_fd));
 	memcpy(a->event_fd, b->share.event_fd, sizeof(a->event_fd));
 }

@@ -60,6 +60,10 @@ WR_MUST_USE int wr_share_new(const struct wr_conf *c, struct wr_share *s, char *
 
 /* --- boot.c: pools, ports, workers */
 
+struct wr_stall {                          /* what main knows of workers that do not turn */
+	uint64_t since_ns[WR_WORKERS_MAX]; /* 0 = it turns */
+};
+
 struct wr_boot {
 	const struct wr_conf *conf;
 	struct wr_share share;
@@ -71,6 +75,8 @@ struct wr_boot {
 	struct wr_xdp *xdp[WR_LINKS_MAX];
 	struct wr_conf_port wired[WR_LINKS_MAX]
 	                         [2]; /* the link's ports, led to the pinned programs */
+	struct rte_mempool *trace_frames, *trace_blocks;
+	struct wr_stall stall;
 };
 WR_MUST_USE int wr_boot_new(struct wr_boot *b, char *err);
 void wr_boot_free(struct wr_boot *b);
@@ -86,6 +92,26 @@ void wr_main_wire_tick(struct wr_boot *b, uint64_t now_ns, bool ready);
 /* At the end, while the workers still run: the declared policy takes over. */
 void wr_main_wire_leave(struct wr_boot *b);
 void wr_main_wire_close(struct wr_boot *b);
+
+/* --- trace.c: what ctl/ writes a packet trace with (ctx is the struct wr_boot) */
+
+WR_MUST_USE int wr_main_trace_pool(struct wr_boot *b, char *err);
+int wr_main_trace_open(void *ctx, int fd, struct wr_trace_file **out);
+int wr_main_trace_frame(void *ctx, struct wr_trace_file *f, uint32_t worker,
+                        const struct wr_trace_frame *t);
+void wr_main_trace_close(void *ctx, struct wr_trace_file *f);
+
+/* --- stall.c: workers that do not turn */
+
+#define WR_STUCK_NS 5000000000ull /* so long, and systemd is to start us anew */
+
+/*
+ * Looks at every worker's beat: notes in the shared head who stands still for longer than the
+ * link's stall_limit and counts how often, one line in the log each time. What happens to the
+ * frames meanwhile is the kernel's doing (xdp/). True: a worker has stood still for WR_STUCK_NS and
+ * will hardly come back; the watchdog should not be told that all is well.
+ */
+bool wr_main_stall(struct wr_boot *b, uint64_t now_ns);
 
 /* --- run.c */
 

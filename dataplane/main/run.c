@@ -113,15 +113,18 @@ static void pool_stats(const struct wr_boot *b)
 static void serve(struct wr_boot *b, struct wr_ctl *ctl)
 {
 	uint64_t next = 0;
+	bool stuck;
 
 	while (atomic_load(&stop_signal) == 0) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 		wr_counter_set(&b->share.head->main_beat_ns, now);
+		stuck = wr_main_stall(b, now);
 		if (now >= next) {
 			port_stats(b);
 			pool_stats(b);
-			wr_notify("WATCHDOG=1");
+			if (!stuck)
+				wr_notify("WATCHDOG=1");
 			next = now + STATS_NS;
 		}
 		wr_ctl_poll(ctl, POLL_MS);

@@ -55,6 +55,8 @@ WR_MUST_USE int wr_eth_new(const struct wr_eth_args *a, struct wr_eth **out, cha
 void wr_eth_free(struct wr_eth *e); /* NULL is allowed */
 
 void wr_eth_port(struct wr_eth *e, uint32_t queue, struct wr_port *out);
+/* The ethdev that carries the queue. */
+uint16_t wr_eth_id(const struct wr_eth *e, uint32_t queue);
 void wr_eth_stats(const struct wr_eth *e, struct wr_stats_dev *out);
 
 #endif

@@ -343,6 +343,11 @@ void wr_eth_port(struct wr_eth *e, uint32_t queue, struct wr_port *out)
 	*out = (struct wr_port){ .rx = wr_eth_rx, .tx = wr_eth_tx, .ctx = &e->queue[queue] };
 }
 
+uint16_t wr_eth_id(const struct wr_eth *e, uint32_t queue)
+{
+	return e->port[e->ndevices > 1 && queue < e->ndevices ? queue : 0];
+}
+
 void wr_eth_stats(const struct wr_eth *e, struct wr_stats_dev *out)
 {
 	struct rte_eth_stats sum = { 0 };

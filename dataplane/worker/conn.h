@@ -10,6 +10,7 @@
  * block.c   what follows a block: reset the store, answer the client
  * record.c  verdict records
  * emit.c    frames that go out, and frames that Weir makes itself
+ * look.c    what connections do, for people; copies of frames for a trace
  */
 #ifndef WR_WORKER_CONN_H
 #define WR_WORKER_CONN_H
@@ -26,6 +27,7 @@
 #include "tcp/tcp.h"
 #include "verdict/verdict.h"
 #include "worker/exchange.h"
+#include "worker/look.h"
 #include "worker/worker.h"
 
 #define JOBS          256u /* pattern jobs gathered before a scan: a burst and its backlog */
@@ -125,6 +127,11 @@ struct wr_worker {
 	uint64_t held;            /* frames in the worker and nowhere else */
 	uint64_t stage_at;
 	uint32_t uploads_active;
+	uint64_t last_turn_ns, longest;        /* longest: cycles of the longest turn */
+	uint64_t stage_cycles[WR_STAGE_COUNT]; /* of this turn */
+	struct look *look;
+	struct trace trace;
+	uint32_t trace_on; /* trace.on as this turn began */
 };
 
 /* worker.c */

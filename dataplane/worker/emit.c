@@ -11,6 +11,8 @@ void tx_flush(struct wr_worker *w, enum wr_side side)
 		return;
 	for (uint16_t i = 0; i < n; i++)
 		bytes += w->tx[side][i]->pkt_len;
+	if (wr_unlikely(w->trace_on != 0))
+		trace_frames(w, side, true, w->tx[side], n);
 	sent = w->port[side].tx(w->port[side].ctx, w->tx[side], n);
 	for (uint16_t i = sent; i < n; i++) {
 		bytes -= w->tx[side][i]->pkt_len;

@@ -20,9 +20,9 @@ uint64_t wr_worker_seen(const struct wr_worker *w)
 	return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&w->seen, memory_order_acquire);
 }
 
-void wr_worker_drain(struct wr_worker *w)
+void wr_worker_drain(struct wr_worker *w, bool on)
 {
-	atomic_store(&w->draining, 1);
+	atomic_store(&w->draining, on);
 }
 
 void wr_worker_epoch(struct wr_worker *w, uint64_t epoch)
@@ -121,7 +121,7 @@ static void stage(struct wr_worker *w, enum wr_stage s)
 {
 	uint64_t t = rte_rdtsc();
 
-	wr_counter_add(&w->lc.stats->stage_cycles[s], t - w->stage_at);
+	w->stage_cycles[s] += t - w->stage_at;
 	w->stage_at = t;
 }
 
@@ -183,6 +183,8 @@ static uint32_t receive(struct wr_worker *w, enum wr_side side)
 		return 0;
 	for (uint16_t i = foreign; i < foreign + n; i++)
 		bytes += m[i]->pkt_len;
+	if (wr_unlikely(w->trace_on != 0))
+		trace_frames(w, side, false, m + foreign, n);
 	wr_counter_add(&sp->rx_packets, n);
 	wr_counter_add(&sp->rx_bytes, bytes);
 	handled = n = (uint16_t)(n + foreign);
@@ -406,19 +408,36 @@ static void timers(struct wr_worker *w)
 	}
 }
 
+/* What the turn cost. Turns without frames are the price of polling: no stage gets them. */
+static void spent(struct wr_worker *w, uint64_t cycles, uint32_t frames)
+{
+	struct wr_stats *s = w->lc.stats;
+	uint64_t hz = wr_counter_get(&s->tsc_hz);
+
+	wr_counter_add(&s->cycles, cycles);
+	if (frames != 0)
+		wr_counter_add(&s->busy_cycles, cycles);
+	for (unsigned i = 0; i < WR_STAGE_COUNT; i++) {
+		if (frames != 0 && w->stage_cycles[i] != 0)
+			wr_counter_add(&s->stage_cycles[i], w->stage_cycles[i]);
+		w->stage_cycles[i] = 0;
+	}
+	if (cycles <= w->longest || hz < 1000000)
+		return;
+	w->longest = cycles;
+	wr_counter_set(&s->longest_turn_ns, cycles / (hz / 1000000) * 1000);
+}
+
 static void gauges(struct wr_worker *w, uint64_t t0, uint32_t frames)
 {
 	struct wr_stats *s = w->lc.stats;
-	uint64_t cycles = rte_rdtsc() - t0;
 
 	wr_counter_set(&s->frames_held, w->held);
 	wr_counter_set(&s->connections, wr_flow_count(w->flows));
 	wr_counter_set(&s->uploads_active, w->uploads_active);
 	wr_counter_set(&s->kept_bytes, w->tcp->kept_bytes);
-	wr_counter_add(&s->cycles, cycles);
-	if (frames != 0)
-		wr_counter_add(&s->busy_cycles, cycles);
 	wr_counter_set(&s->beat_ns, w->lc.now);
+	spent(w, rte_rdtsc() - t0, frames);
 }
 
 /*
@@ -455,6 +474,12 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 
 	w->lc.now = now_ns;
 	w->lc.real = real_ns - now_ns;
+	/* The other side of what main and the kernel saw: how often, by the one it happened to. */
+	if (wr_unlikely(w->last_turn_ns != 0 &&
+	                now_ns - w->last_turn_ns > w->lc.conf->link[w->lc.link].stall_limit_ns))
+		wr_count(&w->lc, WR_R_WORKER_STALL, 1);
+	w->last_turn_ns = now_ns;
+	w->trace_on = atomic_load_explicit(&w->trace.on, memory_order_acquire);
 	w->rs = atomic_load_explicit(&w->next_rs, memory_order_acquire);
 	wire_epoch(w);
 	w->stage_at = t0;
@@ -485,6 +510,7 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 	tx_flush(w, WR_SIDE_CLIENT);
 	tx_flush(w, WR_SIDE_STORE);
 	stage(w, WR_STAGE_TX);
+	look_turn(w);
 	gauges(w, t0, frames);
 	/* Only a worker that has let go of everything from before may bring inspection back. */
 	if (w->wire != NULL)

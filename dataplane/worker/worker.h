@@ -12,6 +12,7 @@
 #ifndef WR_WORKER_WORKER_H
 #define WR_WORKER_WORKER_H
 
+#include "abi/look.h"
 #include "abi/wire.h"
 #include "digest/digest.h"
 #include "lcore/lcore.h"
@@ -51,14 +52,33 @@ void wr_worker_publish(struct wr_worker *w, struct wr_ruleset *rs);
 /* Main lcore: the generation that the worker's last turn used; UINT64_MAX = none yet. A ruleset may
  * be freed when every worker has seen a newer one and its open count is 0. */
 uint64_t wr_worker_seen(const struct wr_worker *w);
-/* Main lcore: no new connections are taken for inspection from now on (policy on_overload decides).
- */
-void wr_worker_drain(struct wr_worker *w);
+/* Main lcore: on: no new connections are taken for inspection from now on (policy on_overload
+ * decides); off: as before. */
+void wr_worker_drain(struct wr_worker *w, bool on);
 /* Main lcore: the wire opened or closed; open connections become midstream, held frames are
  * dropped. */
 void wr_worker_epoch(struct wr_worker *w, uint64_t epoch);
 struct wr_scan *wr_worker_scan(struct wr_worker *w);
 /* True when no connection holds a frame and no upload is active (drain is over). */
 bool wr_worker_idle(const struct wr_worker *w);
+
+/*
+ * Main lcore: a question about the connections that fit the filter (enum wr_look_what). False: the
+ * worker has not answered the last one yet; it does not turn. Then ask for rows until they are
+ * there: NULL is not yet. They are lent until wr_worker_look_on(), which asks for the next ones
+ * where there are more.
+ */
+WR_MUST_USE bool wr_worker_look(struct wr_worker *w, uint32_t what, const struct wr_look_filter *f);
+const struct wr_look_row *wr_worker_look_rows(struct wr_worker *w, uint32_t *n, bool *more);
+void wr_worker_look_on(struct wr_worker *w);
+
+/*
+ * Main lcore: copy the frames of this client from now on, headers or all of them; NULL ends it.
+ * False: the worker has not yet seen the end of the last trace. Frames are taken one by one; when
+ * nobody does, later ones are counted (TRACE_RING_FULL), not kept.
+ */
+bool wr_worker_trace(struct wr_worker *w, const struct wr_look_filter *f, bool payload);
+const struct wr_trace_frame *wr_worker_traced(struct wr_worker *w); /* NULL: none */
+void wr_worker_trace_pop(struct wr_worker *w, const struct wr_trace_frame *f);
 
 #endif

@@ -76,6 +76,8 @@ struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_
 	w->digest = wr_digest_new(w->ndigests, a->digest);
 	if (w->digest == NULL)
 		goto fail;
+	if (!look_new(w))
+		goto fail;
 	wr_counter_set(&w->lc.stats->hold_budget_bytes, w->tcp->kept_max);
 	return w;
 fail:
@@ -85,6 +87,22 @@ fail:
 	         a->id);
 	wr_worker_free(w);
 	return NULL;
+}
+
+bool look_new(struct wr_worker *w)
+{
+	w->look = wr_mem_alloc("look", sizeof(*w->look));
+	w->trace.ring = wr_mem_alloc("trace", wr_ring_bytes(TRACE_RING));
+	if (w->look == NULL || w->trace.ring == NULL)
+		return false;
+	wr_ring_init(w->trace.ring, TRACE_RING);
+	return true;
+}
+
+void look_free(struct wr_worker *w)
+{
+	wr_mem_free(w->look);
+	wr_mem_free(w->trace.ring);
 }
 
 void wr_worker_free(struct wr_worker *w)
@@ -103,6 +121,7 @@ void wr_worker_free(struct wr_worker *w)
 	wr_digest_free(w->digest);
 	wr_scan_free(w->scan);
 	wr_mem_free(w->digest_owner);
+	look_free(w);
 	wr_pool_free(w->objects);
 	wr_body_pool_free(w->bodies);
 	wr_http_free(w->http);

@@ -5,7 +5,8 @@
  * Input, a script: each step one byte of what to do, then what it needs.
  *   0-9: that message with the next bytes as its body, right length   10: raw bytes, wrong sizes
  *   11: hang up and connect again, with HELLO   12: the workers turn   13: uploads begin or end
- *   14: a worker sticks or comes loose   with bit 7: a shard's descriptor comes along
+ *   14: a worker sticks or comes loose   15: TRACE   16: connections and frames there are   with
+ * bit 7: a shard's descriptor comes along
  */
 #include <dirent.h>
 
@@ -13,6 +14,35 @@
 
 static struct peer p;
 static char dir[64];
+
+/* A trace's file that takes whatever comes. */
+static int trace_open(void *ctx, int fd, struct wr_trace_file **out)
+{
+	(void)ctx;
+	*out = (struct wr_trace_file *)(uintptr_t)(fd + 1);
+	return 0;
+}
+
+static int trace_frame(void *ctx, struct wr_trace_file *f, uint32_t worker,
+                       const struct wr_trace_frame *frame)
+{
+	(void)ctx;
+	(void)f;
+	return worker < 2 && frame != NULL ? 0 : -1;
+}
+
+static void trace_close(void *ctx, struct wr_trace_file *f)
+{
+	(void)ctx;
+	close((int)(uintptr_t)f - 1);
+}
+
+static void peer_tracer(struct wr_ctl_args *a)
+{
+	a->trace_open = trace_open;
+	a->trace_frame = trace_frame;
+	a->trace_close = trace_close;
+}
 
 static int open_fds(void)
 {
@@ -54,15 +84,17 @@ static uint32_t body_bytes(uint32_t type)
 	case WR_MSG_STAGE:
 	case WR_MSG_COMMIT:
 	case WR_MSG_DROP: return sizeof(struct wr_msg_shard);
+	case WR_MSG_QUERY:
+	case WR_MSG_TRACE: return sizeof(struct wr_msg_look);
 	default: return sizeof(struct wr_msg_simple);
 	}
 }
 
 static void say(struct script *s, uint8_t what)
 {
-	static const uint8_t type[10] = { WR_MSG_HELLO,  WR_MSG_HAVE, WR_MSG_SHARD,  WR_MSG_STAGE,
-		                          WR_MSG_COMMIT, WR_MSG_DROP, WR_MSG_STATUS, WR_MSG_DRAIN,
-		                          WR_MSG_WIRE,   WR_MSG_QUERY };
+	static const uint8_t type[] = { WR_MSG_HELLO,  WR_MSG_HAVE,  WR_MSG_SHARD,  WR_MSG_STAGE,
+		                        WR_MSG_COMMIT, WR_MSG_DROP,  WR_MSG_STATUS, WR_MSG_DRAIN,
+		                        WR_MSG_WIRE,   WR_MSG_QUERY, WR_MSG_TRACE };
 	struct wr_msg m = { 0 };
 	uint8_t name = next(s);
 	int fd = (what & 0x80) != 0 ? peer_shard(name & 15) : -1;
@@ -75,6 +107,11 @@ static void say(struct script *s, uint8_t what)
 
 		memset(sh.sha256, name & 15, sizeof(sh.sha256));
 		memcpy(m.body, &sh, sizeof(sh));
+	} else if (m.len == sizeof(struct wr_msg_look)) {
+		struct wr_msg_look q = { .what = next(s) & 3, .limit = next(s), .seconds = 1 };
+
+		q.payload = name & 1;
+		memcpy(m.body, &q, sizeof(q));
 	} else if (what == 0) {
 		peer_hello_msg(&m, 1);
 		m.body[name % 24] ^= next(s) & 1;
@@ -109,6 +146,11 @@ static void step(struct script *s)
 			fake_last->open = next(s) & 1;
 		break;
 	case 14: p.worker[next(s) & 1]->stuck = (next(s) & 1) != 0; break;
+	case 15: say(s, (uint8_t)((what & 0x80) | 10)); break;
+	case 16:
+		p.worker[0]->rows = next(s);
+		p.worker[1]->frames = next(s);
+		break;
 	default:
 		if ((what & 0x7f) < 10)
 			say(s, what);

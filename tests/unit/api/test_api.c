@@ -187,7 +187,7 @@ static void test_routes(void)
 	expect("GET", "/readyz", "", 503, "FAIL dataplane: no weir-dataplane at");
 	expect("POST", "/v1/bundle/load", "{", 400, "name the bundle's folder");
 	expect("POST", "/v1/bundle/load", "{\"dir\":\"x\"}", 400, "absolute path");
-	expect("POST", "/v1/drain", "", 503, "nothing is drained");
+	expect("POST", "/v1/drain", "", 503, "nothing has changed");
 }
 
 static void test_socket(void)
@@ -292,6 +292,45 @@ static void test_reload(void)
 	expect("POST", "/v1/reload", "", 422, "did you mean 'keep'");
 	expect("POST", "/v1/drain", "", 200, "draining");
 	expect("GET", "/readyz", "", 503, "FAIL draining: draining: new connections go elsewhere");
+	expect("POST", "/v1/undrain", "", 200, "\"draining\": false");
+	/* The fake has no workers that poll: only this check is asked about. */
+	expect("GET", "/readyz", "", 503, "ok draining: no");
+}
+
+static void test_look(void)
+{
+	json_t *o, *r;
+	int status;
+
+	expect("GET", "/v1/flows?client=nobody", "", 400, "is not an address");
+	expect("GET", "/v1/flows?client=192.0.2.1:0", "", 400, "is not an address");
+	expect("GET", "/v1/flows?client=%5B::1%5D80", "", 400, "is not an address");
+	expect("GET", "/v1/flows?client=192.0.2.1:70000", "", 400, "is not an address");
+	expect("GET", "/v1/flows?limit=0", "", 400, "limit wants");
+	expect("GET", "/v1/holds?client=%5B2001:db8::1%5D:80", "", 200, "rows");
+	o = call("GET", "/v1/flows?client=192.0.2.1:51544", "", &status);
+	r = json_array_get(json_object_get(o, "rows"), 0);
+	OK(status == 200 && json_array_size(json_object_get(o, "rows")) == 2, "two connections");
+	OK(strcmp(text(r, "client"), "192.0.2.1") == 0 &&
+	           strcmp(text(r, "state"), "inspected") == 0 &&
+	           strcmp(text(r, "waits_for"), "tail") == 0,
+	   "in words");
+	OK(strncmp(text(json_object_get(r, "upload"), "path"), "\\\\x0a\\xff\\", 10) == 0,
+	   "bytes of the wire are escaped: %.12s", text(json_object_get(r, "upload"), "path"));
+	r = json_array_get(json_object_get(o, "rows"), 1);
+	OK(strcmp(text(r, "state"), "?") == 0 && json_is_null(json_object_get(r, "upload")),
+	   "what makes no sense is not believed");
+	json_decref(o);
+	atomic_store(&fake.fault, FAULT_FDS);
+	expect("GET", "/v1/flows", "", 502, "does not fit");
+	atomic_store(&fake.fault, FAULT_NONE);
+	expect("POST", "/v1/trace", "{}", 400, "is not an address");
+	expect("POST", "/v1/trace", "{\"client\":\"192.0.2.1\",\"packets\":1000000}", 400,
+	       "packets");
+	expect("POST", "/v1/trace", "{\"client\":\"192.0.2.1\",\"seconds\":0}", 400, "seconds");
+	expect("POST", "/v1/trace", "{\"client\":\"192.0.2.1\",\"payload\":true}", 202, "running");
+	expect("GET", "/v1/trace", "", 200, "\"pcapng\": \"Cg0NCg==\"");
+	expect("POST", "/v1/trace/stop", "", 200, "stopped");
 }
 
 int main(void)
@@ -317,6 +356,7 @@ int main(void)
 	test_ready();
 	test_restart();
 	test_reload();
+	test_look();
 	down();
 	fake_stop(&fake);
 	snprintf(path, sizeof(path), "rm -rf %s", dir);

@@ -75,9 +75,58 @@ uint64_t wr_worker_seen(const struct wr_worker *w)
 	return w->seen;
 }
 
-void wr_worker_drain(struct wr_worker *w)
+void wr_worker_drain(struct wr_worker *w, bool on)
 {
-	w->drained = true;
+	w->drained = on;
+}
+
+/* A table of fake_rows connections, eight of which fit one answer. */
+bool wr_worker_look(struct wr_worker *w, uint32_t what, const struct wr_look_filter *f)
+{
+	(void)f;
+	if (w->asked && !w->answered)
+		return false;
+	w->what = what;
+	w->cursor = 0;
+	w->asked = true;
+	w->answered = !w->stuck;
+	return true;
+}
+
+const struct wr_look_row *wr_worker_look_rows(struct wr_worker *w, uint32_t *n, bool *more)
+{
+	if (!w->answered)
+		return NULL;
+	*n = wr_min_u32(WR_COUNT_OF(w->row), w->rows - w->cursor);
+	for (uint32_t i = 0; i < *n; i++)
+		w->row[i].requests = w->cursor + i;
+	*more = w->cursor + *n < w->rows;
+	return w->row;
+}
+
+void wr_worker_look_on(struct wr_worker *w)
+{
+	w->cursor += WR_COUNT_OF(w->row);
+}
+
+bool wr_worker_trace(struct wr_worker *w, const struct wr_look_filter *f, bool payload)
+{
+	if (f != NULL && w->stuck)
+		return false;
+	w->tracing = f != NULL;
+	w->whole = payload;
+	return true;
+}
+
+const struct wr_trace_frame *wr_worker_traced(struct wr_worker *w)
+{
+	return w->frames != 0 ? &w->frame : NULL;
+}
+
+void wr_worker_trace_pop(struct wr_worker *w, const struct wr_trace_frame *f)
+{
+	(void)f;
+	w->frames--;
 }
 
 void wr_worker_epoch(struct wr_worker *w, uint64_t epoch)

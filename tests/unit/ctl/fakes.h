@@ -15,6 +15,11 @@ struct wr_worker {
 	_Atomic uint64_t seen;
 	bool stuck, drained; /* stuck: does not take what is published */
 	uint32_t staged;     /* calls of wr_scan_stage */
+	/* QUERY: `rows` connections, answered in slices; TRACE: `frames` are waiting */
+	struct wr_look_row row[8];
+	uint32_t what, rows, cursor, frames;
+	bool asked, answered, tracing, whole;
+	struct wr_trace_frame frame;
 };
 
 struct wr_ruleset {

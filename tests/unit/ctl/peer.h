@@ -32,6 +32,9 @@ struct peer {
 	uint32_t seq;
 };
 
+/* The writer of traces, where a test has one. */
+static void peer_tracer(struct wr_ctl_args *a);
+
 static inline int peer_memfd(void)
 {
 	int fd = memfd_create("t", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -61,6 +64,7 @@ static inline struct wr_ctl *peer_start(struct peer *p, const char *dir, char *e
 	p->a.worker = p->worker;
 	p->a.stats = &p->head;
 	p->head.boot_id = 77;
+	peer_tracer(&p->a);
 	p->a.stats_fd = peer_memfd();
 	p->a.stats_bytes = 4096;
 	for (unsigned i = 0; i < 2; i++) {

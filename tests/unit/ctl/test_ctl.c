@@ -232,12 +232,169 @@ static void the_rest(void)
 	   "status");
 	OK(st.ready == 1 && st.generation == 30 && st.generations == 1 && st.rx_ok == 1,
 	   "says all");
+	s.what = 1;
 	wr_msg_put(&m, WR_MSG_DRAIN, &s, sizeof(s));
 	(void)peer_send(p.fd, &m, sizeof(m), -1);
 	wr_ctl_poll(p.ctl, 0);
 	IS(result(), 0, "drain");
 	OK(p.worker[0]->drained && p.worker[1]->drained && wr_ctl_draining(p.ctl),
 	   "reaches everyone");
+	s.what = 0;
+	wr_msg_put(&m, WR_MSG_DRAIN, &s, sizeof(s));
+	(void)peer_send(p.fd, &m, sizeof(m), -1);
+	wr_ctl_poll(p.ctl, 0);
+	IS(result(), 0, "and its end");
+	OK(!p.worker[0]->drained && !p.worker[1]->drained && !wr_ctl_draining(p.ctl),
+	   "reaches everyone too");
+}
+
+/* --- questions and traces */
+
+static struct {
+	int opened, closed, frames, room;
+} file;
+
+static int file_open(void *ctx, int fd, struct wr_trace_file **out)
+{
+	(void)ctx;
+	file.opened++;
+	*out = (struct wr_trace_file *)(uintptr_t)(fd + 1);
+	return 0;
+}
+
+static int file_frame(void *ctx, struct wr_trace_file *f, uint32_t worker,
+                      const struct wr_trace_frame *frame)
+{
+	(void)ctx;
+	(void)f;
+	(void)worker;
+	(void)frame;
+	if (file.room == 0)
+		return -1;
+	file.room--;
+	file.frames++;
+	return 0;
+}
+
+static void file_close(void *ctx, struct wr_trace_file *f)
+{
+	(void)ctx;
+	file.closed++;
+	close((int)(uintptr_t)f - 1);
+}
+
+static void peer_tracer(struct wr_ctl_args *a)
+{
+	a->trace_open = file_open;
+	a->trace_frame = file_frame;
+	a->trace_close = file_close;
+}
+
+static void send_look(uint32_t type, struct wr_msg_look q)
+{
+	struct wr_msg m;
+
+	q.seq = ++p.seq;
+	wr_msg_put(&m, type, &q, sizeof(q));
+	(void)peer_send(p.fd, &m, sizeof(m), -1);
+}
+
+/* The answer, and whether a descriptor came with it. */
+static int got(struct wr_msg_result *r, int *nfds)
+{
+	struct wr_msg m;
+
+	memset(r, 0, sizeof(*r));
+	*nfds = 0;
+	for (int i = 0; i < 3; i++) {
+		wr_ctl_poll(p.ctl, 0);
+		if (peer_recv(p.fd, &m, nfds) == sizeof(m))
+			return wr_msg_get(&m, WR_MSG_RESULT, r, sizeof(*r)) == 0 ? r->error
+			                                                         : -EPROTO;
+	}
+	return PEER_NOTHING;
+}
+
+static void questions(void)
+{
+	struct wr_msg_result r;
+	struct wr_msg_welcome w;
+	int nfds;
+
+	OK(peer_hello(&p, &w), "welcome");
+	p.worker[0]->rows = 20;
+	p.worker[1]->rows = 3;
+	send_look(WR_MSG_QUERY, (struct wr_msg_look){ .what = WR_LOOK_FLOWS });
+	OK(got(&r, &nfds) == 0 && r.value == 23 && nfds == 1, "flows of all workers: %d rows",
+	   (int)r.value);
+	send_look(WR_MSG_QUERY, (struct wr_msg_look){ .what = WR_LOOK_HOLDS, .limit = 10 });
+	OK(got(&r, &nfds) == 0 && r.value == 10 && nfds == 1, "no more than asked for");
+	OK(p.worker[0]->what == WR_LOOK_HOLDS, "the question is put as it came");
+	send_look(WR_MSG_QUERY, (struct wr_msg_look){ .what = WR_LOOK_WHATS });
+	IS(got(&r, &nfds), -EINVAL, "a question that is none");
+	p.worker[0]->stuck = true;
+	p.worker[0]->asked = p.worker[0]->answered = false;
+	send_look(WR_MSG_QUERY, (struct wr_msg_look){ .what = WR_LOOK_FLOWS });
+	IS(got(&r, &nfds), PEER_NOTHING, "a worker that does not turn is waited for");
+	send_look(WR_MSG_QUERY, (struct wr_msg_look){ .what = WR_LOOK_FLOWS });
+	IS(got(&r, &nfds), -EBUSY, "a second question meanwhile: %s", r.text);
+	for (int i = 0; i < 3000 && got(&r, &nfds) == PEER_NOTHING; i++)
+		usleep(1000);
+	OK(r.value == 3 && nfds == 1 && strstr(r.text, "does not turn") != NULL,
+	   "then left out, and named: %s", r.text);
+	p.worker[0]->stuck = false;
+}
+
+static void traces(void)
+{
+	struct wr_msg_look start = { .what = WR_TRACE_START, .limit = 5, .seconds = 60 };
+	struct wr_msg_look state = { .what = WR_TRACE_STATE };
+	struct wr_msg_result r;
+	int nfds;
+
+	file.room = 100;
+	send_look(WR_MSG_TRACE, state);
+	IS(got(&r, &nfds), -ENOENT, "no trace yet");
+	start.limit = WR_TRACE_PACKETS_MAX + 1;
+	send_look(WR_MSG_TRACE, start);
+	IS(got(&r, &nfds), -EINVAL, "more frames than may be");
+	start.limit = 5;
+	start.seconds = WR_TRACE_SECONDS_MAX + 1;
+	send_look(WR_MSG_TRACE, start);
+	IS(got(&r, &nfds), -EINVAL, "a longer time than may be");
+	start.seconds = 60;
+	send_look(WR_MSG_TRACE, start);
+	IS(got(&r, &nfds), 0, "a trace");
+	OK(p.worker[0]->tracing && p.worker[1]->tracing && !p.worker[0]->whole,
+	   "at every worker, headers only");
+	send_look(WR_MSG_TRACE, start);
+	IS(got(&r, &nfds), -EBUSY, "one at a time: %s", r.text);
+	p.worker[0]->frames = 3;
+	send_look(WR_MSG_TRACE, state);
+	IS(got(&r, &nfds), -EAGAIN, "running");
+	p.worker[1]->frames = 9;
+	wr_ctl_poll(p.ctl, 0);
+	IS(file.frames, 5, "five frames, no more");
+	OK(!p.worker[0]->tracing && !p.worker[1]->tracing && file.closed == 1, "then it is over");
+	send_look(WR_MSG_TRACE, state);
+	OK(got(&r, &nfds) == 0 && r.value == 5 && nfds == 1, "its file comes");
+	send_look(WR_MSG_TRACE, state);
+	IS(got(&r, &nfds), -ENOENT, "once");
+	start.payload = 1;
+	p.worker[0]->frames = p.worker[1]->frames = 0;
+	send_look(WR_MSG_TRACE, start);
+	OK(got(&r, &nfds) == 0 && p.worker[1]->whole, "with payload when asked");
+	send_look(WR_MSG_TRACE, (struct wr_msg_look){ .what = WR_TRACE_STOP });
+	OK(got(&r, &nfds) == 0 && !p.worker[0]->tracing, "stopped by hand");
+	file.room = 1;
+	p.worker[0]->frames = 4;
+	send_look(WR_MSG_TRACE, start);
+	OK(got(&r, &nfds) == 0, "where the file cannot grow");
+	wr_ctl_poll(p.ctl, 0);
+	OK(!p.worker[0]->tracing, "the trace ends");
+	p.worker[0]->frames = 0;
+	send_look(WR_MSG_TRACE, start);
+	OK(got(&r, &nfds) == 0 && p.worker[0]->tracing, "one that nobody fetched makes room");
 }
 
 int main(void)
@@ -250,7 +407,10 @@ int main(void)
 	draining();
 	lies();
 	the_rest();
+	questions();
+	traces();
 	peer_stop(&p);
+	OK(file.opened == 4 && file.closed == 4, "every trace was closed");
 	IS(fake_rulesets, 0, "the end frees every ruleset");
 	{
 		char rm[100];

@@ -187,8 +187,40 @@ static void on_shard_msg(struct fake *f, uint32_t type, const struct wr_msg_shar
 	result(f, s->seq, rc, rc == -EINVAL ? "the ruleset is not to our taste" : "");
 }
 
+/* Two connections whose names came from the wire; a trace that is over at once. */
+static void look(struct fake *f, uint32_t type, const struct wr_msg_look *q)
+{
+	static const char pcapng[] = "\x0a\x0d\x0d\x0a";
+	struct wr_msg_result r = { .seq = q->seq, .value = 2 };
+	struct wr_look_row row[2] = { 0 };
+	int fd = memfd_create("look", MFD_CLOEXEC);
+	ssize_t n;
+
+	if (type == WR_MSG_QUERY) {
+		memcpy(row[0].client, (uint8_t[16]){ [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 }, 16);
+		row[0].client_port = 51544;
+		row[0].phase = WR_LOOK_INSPECTED;
+		row[0].wait = WR_LOOK_WAIT_TAIL;
+		memcpy(row[0].method, "PUT", 3);
+		memset(row[0].target, '\\', sizeof(row[0].target)); /* no end, and no kindness */
+		row[0].target[1] = '\n';
+		row[0].target[2] = (char)0xff;
+		row[1].phase = row[1].wait = 200;
+		n = write(fd, row, atomic_load(&f->fault) == FAULT_FDS ? 7 : sizeof(row));
+	} else {
+		n = write(fd, pcapng, sizeof(pcapng) - 1);
+	}
+	if (type == WR_MSG_TRACE && q->what != WR_TRACE_STATE)
+		reply(f, WR_MSG_RESULT, &r, sizeof(r), NULL, 0);
+	else if (n > 0)
+		reply(f, WR_MSG_RESULT, &r, sizeof(r), &fd, 1);
+	close(fd);
+}
+
 static void serve(struct fake *f, const struct wr_msg *m, int fd)
 {
+	struct wr_msg_simple q;
+	struct wr_msg_look k;
 	struct wr_msg_status st = { 0 };
 	struct wr_msg_shard s;
 	uint32_t seq;
@@ -207,8 +239,10 @@ static void serve(struct fake *f, const struct wr_msg *m, int fd)
 		reply(f, WR_MSG_STATUS_REPLY, &st, sizeof(st), NULL, 0);
 	} else if (wr_msg_get(m, m->type, &s, sizeof(s)) == 0) {
 		on_shard_msg(f, m->type, &s, fd);
-	} else {
-		atomic_store(&f->draining, m->type == WR_MSG_DRAIN);
+	} else if (wr_msg_get(m, m->type, &k, sizeof(k)) == 0) {
+		look(f, m->type, &k);
+	} else if (wr_msg_get(m, m->type, &q, sizeof(q)) == 0) {
+		atomic_store(&f->draining, m->type == WR_MSG_DRAIN && q.what != 0);
 		result(f, seq, 0, "");
 	}
 }
