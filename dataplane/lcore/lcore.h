@@ -25,8 +25,10 @@
 struct rte_mempool;
 struct wr_frag;
 
-#define WR_EVENT_RATE  10u
-#define WR_EVENT_BURST 20u
+/* A line of control's log per reason and second, and a few at once: whoever sends bad frames as
+ * fast as he can must not fill a disk. The counters tell how many there were. */
+#define WR_EVENT_RATE  1u
+#define WR_EVENT_BURST 5u
 
 /* Buffers of one worker's link. Sizes: docs/concepts/one-burst.md. */
 struct wr_pools {
@@ -76,6 +78,17 @@ static inline uint64_t wr_random(struct wr_lcore *lc)
 	x ^= x >> 7;
 	x ^= x << 17;
 	return lc->rng = x;
+}
+
+/*
+ * Is it worth a line about a single connection? What drops, refuses or loses something is, and a
+ * store that commits before the verdict; what is routine or merely passes is a counter only.
+ */
+static inline bool wr_event_wanted(enum wr_reason why)
+{
+	uint8_t def = wr_reason_info(why)->def;
+
+	return def == WR_RD_DROP || def == WR_RD_POLICY || why == WR_R_EARLY_SUCCESS;
 }
 
 /* Writes e to the event ring unless the reason's rate is used up; counts what it could not write.

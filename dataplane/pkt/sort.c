@@ -275,6 +275,19 @@ static void warm(struct rte_mbuf **m, uint16_t n, uint16_t i)
 		rte_prefetch0(rte_pktmbuf_mtod_offset(m[i], void *, at));
 }
 
+/* The event names what the frame was found to be before it failed: perhaps not even addresses. */
+static void drop(struct wr_lcore *lc, struct wr_lanes *out, enum wr_reason why, struct rte_mbuf *m)
+{
+	const struct wr_pkt *p = &out->inspect[out->ninspect];
+	struct wr_event e = { .a = p->seq, .b = m->pkt_len, .side = p->side };
+
+	memcpy(e.client, p->key.client, sizeof(e.client));
+	e.client_port = p->key.client_port;
+	e.store_port = p->key.store_port;
+	wr_event_emit(lc, why, &e);
+	out->drop[out->ndrop++] = m;
+}
+
 void wr_pkt_sort_burst(struct wr_lcore *lc, enum wr_side side, struct rte_mbuf **m, uint16_t n,
                        struct wr_lanes *out)
 {
@@ -299,7 +312,7 @@ void wr_pkt_sort_burst(struct wr_lcore *lc, enum wr_side side, struct rte_mbuf *
 		if (wr_reason_info(why)->def == WR_RD_WIRE)
 			out->pass[out->npass++] = m[i];
 		else
-			out->drop[out->ndrop++] = m[i];
+			drop(lc, out, why, m[i]);
 	}
 	/* Conservation: a frame in no lane is a leak, in two lanes a double send. */
 	WR_DCHECK(out->ninspect + out->npass + out->ndrop == n);

@@ -58,13 +58,13 @@ static void syn_again(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	if (mine->has_isn && mine->isn != p->seq && c->phase != PH_NEW) {
 		/* RFC 5961 4: the peer would answer with a challenge ACK; nothing is gained by
 		 * passing it. */
-		wr_count(&w->lc, WR_R_TCP_SYN_IN_STREAM, 1);
+		count_pkt(w, p, WR_R_TCP_SYN_IN_STREAM);
 		drop(w, p->m);
 		return;
 	}
 	if ((p->tcp_flags & WR_TCP_ACK) && peer->has_isn && p->ack != peer->isn + 1 &&
 	    c->phase == PH_NEW) {
-		wr_count(&w->lc, WR_R_TCP_ACK_UNSENT, 1);
+		count_pkt(w, p, WR_R_TCP_ACK_UNSENT);
 		drop(w, p->m);
 		return;
 	}
@@ -101,7 +101,7 @@ static bool closed(const struct conn *c)
 bool handshake(struct wr_worker *w, struct wr_pkt *p, uint32_t *ci)
 {
 	if ((p->tcp_flags & (WR_TCP_FIN | WR_TCP_RST)) && (p->tcp_flags & WR_TCP_SYN)) {
-		wr_count(&w->lc, WR_R_TCP_BAD_FLAGS, 1);
+		count_pkt(w, p, WR_R_TCP_BAD_FLAGS);
 		drop(w, p->m);
 		return true;
 	}
@@ -149,7 +149,7 @@ void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	if (!exact) {
 		/* The receiver ignores it or challenges it (RFC 5961 3); so its state is not
 		 * touched here. */
-		wr_count(&w->lc, WR_R_TCP_RST_INEXACT, 1);
+		count_pkt(w, p, WR_R_TCP_RST_INEXACT);
 		if (off > (int64_t)h->edge + 1 || off < (int64_t)h->acked) {
 			drop(w, p->m);
 			return;
@@ -208,11 +208,11 @@ void midstream(struct wr_worker *w, struct wr_pkt *p, enum wr_reason why)
 	uint32_t ci;
 
 	if (p->tcp_flags & WR_TCP_RST) { /* it ends something: nothing to inspect */
-		wr_count(&w->lc, why, 1);
+		count_pkt(w, p, why);
 		send_to(w, other((enum wr_side)p->side), p->m);
 		return;
 	}
-	wr_count(&w->lc, why, 1);
+	count_pkt(w, p, why);
 	if (pol->on_reason[why] != WR_ON_PASS) {
 		rst_reply(w, p);
 		drop(w, p->m);
@@ -417,7 +417,7 @@ static void client_payload(struct wr_worker *w, struct wr_pkt *p, struct conn *c
 	case WR_PLACE_DROP: drop(w, p->m); break;
 	}
 	if (why != WR_R_NONE) {
-		wr_count(&w->lc, why, 1);
+		count_pkt(w, p, why);
 		if (why == WR_R_OVERLAP_CONFLICT &&
 		    conn_policy(w, c)->on_reason[why] == WR_ON_BLOCK && c->phase == PH_OPEN)
 			upload_refuse(w, c, why);
@@ -479,7 +479,7 @@ void client_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 	}
 	why = wr_tcp_check(&c->c2s, p);
 	if (why != WR_R_NONE) {
-		wr_count(&w->lc, why, 1);
+		count_pkt(w, p, why);
 		drop(w, p->m);
 		return;
 	}

@@ -211,6 +211,14 @@ void record_queue(struct wr_worker *w, uint32_t oi);
 void records_write(struct wr_worker *w);
 bool record_room(const struct wr_worker *w);
 /* emit.c */
+void tell(struct wr_worker *w, const struct conn *c, enum wr_reason why);
+void tell_pkt(struct wr_worker *w, const struct wr_pkt *p, enum wr_reason why);
+void tell_key(struct wr_worker *w, const struct wr_flow_key *key, enum wr_reason why);
+static inline void count_pkt(struct wr_worker *w, const struct wr_pkt *p, enum wr_reason why)
+{
+	wr_count(&w->lc, why, 1);
+	tell_pkt(w, p, why);
+}
 void send_to(struct wr_worker *w, enum wr_side side, struct rte_mbuf *m);
 void drop(struct wr_worker *w, struct rte_mbuf *m);
 void settle_covered(struct wr_worker *w);

@@ -1,6 +1,49 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/conn.h"
 
+/* --- events: whom a reason befell, so that an operator need not guess it from counters
+ * ------------
+ */
+
+static void tell_event(struct wr_worker *w, const struct wr_flow_key *key, enum wr_reason why,
+                       struct wr_event *e)
+{
+	memcpy(e->client, key->client, sizeof(e->client));
+	e->client_port = key->client_port;
+	e->store_port = key->store_port;
+	wr_event_emit(&w->lc, why, e);
+}
+
+/* a = sequence number, b = bytes of payload. */
+void tell_pkt(struct wr_worker *w, const struct wr_pkt *p, enum wr_reason why)
+{
+	struct wr_event e = { .a = p->seq, .b = p->len, .side = p->side };
+
+	if (wr_event_wanted(why))
+		tell_event(w, &p->key, why, &e);
+}
+
+/* a = bytes of the client's stream read so far, b = requests begun. */
+void tell(struct wr_worker *w, const struct conn *c, enum wr_reason why)
+{
+	struct wr_event e = { .a = c->c2s.dlv, .b = c->req };
+
+	if (wr_event_wanted(why))
+		tell_event(w, &wr_flow_at(w->flows, conn_index(w, c))->key, why, &e);
+}
+
+/* Of a connection that may be gone. */
+void tell_key(struct wr_worker *w, const struct wr_flow_key *key, enum wr_reason why)
+{
+	struct wr_event e = { 0 };
+
+	if (wr_event_wanted(why))
+		tell_event(w, key, why, &e);
+}
+
+/* --- frames
+ * -------------------------------------------------------------------------------------------- */
+
 void tx_flush(struct wr_worker *w, enum wr_side side)
 {
 	struct wr_stats_port *sp = &w->lc.stats->port[side];

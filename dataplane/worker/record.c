@@ -229,6 +229,7 @@ void records_write(struct wr_worker *w)
 				break;
 			}
 			wr_count(&w->lc, WR_R_RECORD_LOST, 1);
+			tell_key(w, &o->key, WR_R_RECORD_LOST);
 		} else {
 			wr_counter_add(&w->lc.stats->records_written, 1);
 		}

@@ -24,6 +24,7 @@ static void responses(struct wr_worker *w, struct conn *c, struct wr_span *span)
 			/* The store agreed to leave HTTP/1.1: policy of the reason that led here.
 			 */
 			wr_count(&w->lc, WR_R_UPGRADE, 1);
+			tell(w, c, WR_R_UPGRADE);
 			if (conn_policy(w, c)->on_reason[WR_R_UPGRADE] == WR_ON_PASS)
 				conn_pass(w, c, WR_R_UPGRADE);
 			else if (c->phase == PH_OPEN)
@@ -43,7 +44,7 @@ void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	if (p->len != 0 && c->c2s.nxt == 0 && c->req == 0 && c->phase == PH_OPEN) {
 		/* RFC 9112 servers wait for a request; whoever greets first speaks something else.
 		 */
-		wr_count(&w->lc, WR_R_NOT_HTTP, 1);
+		count_pkt(w, p, WR_R_NOT_HTTP);
 		if (conn_policy(w, c)->on_reason[WR_R_NOT_HTTP] == WR_ON_PASS)
 			conn_pass(w, c, WR_R_NOT_HTTP);
 		else if (conn_policy(w, c)->on_reason[WR_R_NOT_HTTP] == WR_ON_BLOCK)
@@ -129,14 +130,14 @@ void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 		return;
 	}
 	if (!store_ack(w, p, c)) {
-		wr_count(&w->lc, WR_R_TCP_ACK_UNSENT, 1);
+		count_pkt(w, p, WR_R_TCP_ACK_UNSENT);
 		c->gap = 1;
 		drop(w, p->m);
 		return;
 	}
 	why = wr_tcp_check(&c->s2c, p);
 	if (why == WR_R_TCP_OLD_TIMESTAMP) {
-		wr_count(&w->lc, why, 1);
+		count_pkt(w, p, why);
 		drop(w, p->m);
 		return;
 	}

@@ -73,6 +73,7 @@ uint32_t object_begin(struct wr_worker *w, struct conn *c)
 
 	if (oi == 0) {
 		wr_count(&w->lc, WR_R_OBJECT_LIMIT, 1);
+		tell(w, c, WR_R_OBJECT_LIMIT);
 		return 0;
 	}
 	w->uploads_active++;
@@ -127,6 +128,7 @@ static bool request_bad(struct wr_worker *w, struct conn *c, enum wr_reason why)
 {
 	enum wr_on on = (enum wr_on)conn_policy(w, c)->on_reason[why];
 
+	tell(w, c, why); /* counted where it was found */
 	if (on == WR_ON_PASS || on == WR_ON_INSPECT ||
 	    conn_service(w, c)->mode == WR_MODE_OBSERVE) {
 		refuse(w, c, why);
@@ -368,6 +370,7 @@ static void body_note(struct wr_worker *w, struct conn *c, const struct wr_body_
 	o->reason = (uint16_t)out->reason;
 	if (!out->lost)
 		return;
+	tell(w, c, out->reason);
 	switch (out->reason) {
 	case WR_R_EXPANSION_LIMIT: wr_object_cause(o, WR_C_EXPANSION); break;
 	case WR_R_DECODER_BUDGET: wr_object_cause(o, WR_C_DECODER_BUDGET); break;

@@ -197,6 +197,7 @@ static void verdict_stands(struct wr_worker *w, uint32_t oi)
 	if (!record_room(w) && !o->observe) {
 		o->state = WR_OBJ_RECORDS;
 		wr_count(&w->lc, WR_R_RECORD_RING_FULL, 1);
+		tell(w, c, WR_R_RECORD_RING_FULL);
 		backlog_add(w, o->conn);
 		return;
 	}
@@ -338,6 +339,7 @@ void upload_response(struct wr_worker *w, struct conn *c, uint16_t status)
 		if (o->state != WR_OBJ_ANSWER || o->release_ns == 0) {
 			o->early = ok ? 2 : 1;
 			wr_count(&w->lc, ok ? WR_R_EARLY_SUCCESS : WR_R_EARLY_RESPONSE, 1);
+			tell(w, c, ok ? WR_R_EARLY_SUCCESS : WR_R_EARLY_RESPONSE);
 			continue;
 		}
 		o->committed = ok ? WR_COMMITTED_YES : WR_COMMITTED_NO;

@@ -57,7 +57,7 @@ uint32_t conn_new(struct wr_worker *w, const struct wr_pkt *p)
 	if (!atomic_load_explicit(&w->draining, memory_order_relaxed))
 		ci = wr_flow_insert(w->flows, &p->key, p->hash);
 	if (ci == 0) {
-		wr_count(&w->lc, WR_R_FLOW_TABLE_FULL, 1);
+		count_pkt(w, p, WR_R_FLOW_TABLE_FULL);
 		return 0;
 	}
 	c = &w->conn[ci];
@@ -216,7 +216,7 @@ static void segment(struct wr_worker *w, enum wr_side side, struct wr_pkt *p, ui
 	if (ci != 0 && w->conn[ci].epoch != w->epoch) {
 		conn_free(w, ci);
 		ci = 0;
-		wr_count(&w->lc, WR_R_EPOCH_CHANGED, 1);
+		count_pkt(w, p, WR_R_EPOCH_CHANGED);
 	}
 	if (handshake(w, p, &ci))
 		return;

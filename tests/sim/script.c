@@ -46,7 +46,7 @@ struct got {
 
 static struct wr_conf conf;
 static struct wr_stats stats;
-static struct wr_ring *records;
+static struct wr_ring *records, *events;
 static struct rte_mempool *pools[3];
 static struct wr_worker *worker;
 static struct wr_ruleset *ruleset;
@@ -325,9 +325,11 @@ static int boot(const char *compiler, const char *bundle)
 	pools[1] = wr_mem_mbufs_sim("small", 8192, WR_SMALL_BYTES);
 	pools[2] = wr_mem_mbufs_sim("large", 4096, WR_LARGE_BYTES);
 	records = wr_mem_alloc("records", wr_ring_bytes(RING));
-	if (!pools[0] || !pools[1] || !pools[2] || !records)
+	events = wr_mem_alloc("events", wr_ring_bytes(RING));
+	if (!pools[0] || !pools[1] || !pools[2] || !records || !events)
 		goto fail;
 	wr_ring_init(records, RING);
+	wr_ring_init(events, RING);
 	a.conf = &conf;
 	a.client = (struct wr_port){ port_rx, port_tx, &side_of[CLIENT] };
 	a.store = (struct wr_port){ port_rx, port_tx, &side_of[STORE] };
@@ -339,6 +341,7 @@ static int boot(const char *compiler, const char *bundle)
 		                     .rx_low_water = 512 };
 	a.stats = &stats;
 	a.records = records;
+	a.events = events;
 	a.key = (struct wr_mix_key){ { 1, 2, 3, 4 } };
 	a.seed = 42;
 	a.digest = WR_DIGEST_PORTABLE;

@@ -129,7 +129,8 @@ static const char golden[] =
         "\"committed\":\"unknown\",\"partial_stored\":false,\"last_byte_forwarded\":60,"
         "\"answered\":true,\"timing\":{\"first_byte\":\"2026-11-23T23:20:00.123454Z\","
         "\"last_byte\":\"2026-11-23T23:20:00.123455Z\",\"verdict\":null,\"hold_us\":84},"
-        "\"ruleset_generation\":3,\"truncated\":[\"path\",\"matches.basis\"],\"escaped\":[\"path\"]}\n";
+        "\"ruleset_generation\":3,\"truncated\":[\"path\",\"matches.basis\"],\"escaped\":[\"path\"]"
+        "}\n";
 
 static void test_golden(void)
 {
