@@ -127,6 +127,8 @@ enum wr_body_ev wr_body_end(struct wr_lcore *lc, struct wr_body *b, struct wr_bo
  * frame.
  */
 uint64_t wr_body_hold_from(const struct wr_body *b);
+/* Asks for the lines that a span of one layer touches. */
+void wr_body_warm(const struct wr_body *b);
 /*
  * False while hold_from is a guess (an aws-chunked size line that so far is only zeros). True with
  * an aws-chunked body: every byte of the object is known, only trailers may follow.

@@ -279,6 +279,16 @@ enum wr_body_ev wr_body_end(struct wr_lcore *lc, struct wr_body *b, struct wr_bo
 	}
 }
 
+void wr_body_warm(const struct wr_body *b)
+{
+	const char *l = (const char *)b->layer;
+
+	__builtin_prefetch(b, 1);
+	__builtin_prefetch((const char *)b + WR_CACHE_LINE, 1);
+	__builtin_prefetch(l, 1);
+	__builtin_prefetch(l + WR_CACHE_LINE, 1);
+}
+
 uint64_t wr_body_hold_from(const struct wr_body *b)
 {
 	return b->hold;

@@ -121,9 +121,8 @@ void wr_flow_find_burst(struct wr_flow_table *t, const struct wr_pkt *p, uint16_
 		if (twin != NULL) {
 			const char *c = (const char *)twin + (uint64_t)idx[i] * twin_size;
 
-			rte_prefetch0(c);
-			rte_prefetch0(c + 64);
-			rte_prefetch0(c + 128);
+			for (unsigned k = 0; k < WR_FLOW_TWIN_LINES; k++)
+				rte_prefetch0(c + k * WR_CACHE_LINE);
 		}
 	}
 	for (uint16_t i = 0; i < n; i++)

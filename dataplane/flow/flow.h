@@ -34,7 +34,9 @@ static_assert(offsetof(struct wr_flow, key) == 0, "prefetching the key brings th
 WR_MUST_USE struct wr_flow_table *wr_flow_new(uint32_t capacity);
 void wr_flow_free(struct wr_flow_table *t);
 
-/* idx[i] = entry of p[i] or 0. twin/twin_size: the cold array to prefetch, or NULL. */
+#define WR_FLOW_TWIN_LINES 6u /* of a twin that are prefetched */
+
+/* idx[i] = entry of p[i] or 0. twin/twin_size: the array beside, to prefetch, or NULL. */
 void wr_flow_find_burst(struct wr_flow_table *t, const struct wr_pkt *p, uint16_t n, uint32_t *idx,
                         const void *twin, uint32_t twin_size);
 uint32_t wr_flow_find(struct wr_flow_table *t, const struct wr_flow_key *key, uint64_t hash);

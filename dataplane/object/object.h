@@ -77,6 +77,19 @@ static inline struct wr_object *wr_object_at(const struct wr_pool *pool, uint32_
 	return wr_pool_at(pool, i);
 }
 
+/* Asks for the lines that a piece of the body touches. */
+static inline void wr_object_warm(const struct wr_pool *pool, uint32_t i)
+{
+	const char *o = wr_pool_at(pool, i);
+
+	__builtin_prefetch(o, 1);
+	__builtin_prefetch(o + WR_CACHE_LINE, 1);
+	for (size_t at = offsetof(struct wr_object, view) & ~(size_t)(WR_CACHE_LINE - 1);
+	     at < offsetof(struct wr_object, view) + sizeof(struct wr_view_state);
+	     at += WR_CACHE_LINE)
+		__builtin_prefetch(o + at, 1);
+}
+
 static inline void wr_object_cause(struct wr_object *o, enum wr_cause c)
 {
 	o->causes |= 1u << c;

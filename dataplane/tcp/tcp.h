@@ -66,6 +66,26 @@ struct wr_tcp { /* one per worker */
 	uint32_t covered; /* frames that need not go any more: another one carried their bytes */
 };
 
+/*
+ * Ask for what is about to be touched: entry i of the list (0 = none); once that is near, the frame
+ * that it keeps.
+ */
+static inline void wr_tcp_warm(const struct wr_tcp *t, uint32_t i)
+{
+	if (i != 0)
+		__builtin_prefetch(wr_pool_at(t->segs, i), 1);
+}
+
+static inline void wr_tcp_warm_frame(const struct wr_tcp *t, uint32_t i)
+{
+	const struct wr_seg *g = wr_pool_at(t->segs, i);
+
+	if (i == 0 || g->m == NULL)
+		return;
+	__builtin_prefetch(g->m, 1);
+	__builtin_prefetch((const char *)g->m + WR_CACHE_LINE); /* its pool, its next segment */
+}
+
 enum wr_place {
 	WR_PLACE_NEW,    /* in order: deliver, then wr_tcp_send_next(); the list owns the frame */
 	WR_PLACE_SEND,   /* the caller sends the frame now */

@@ -15,6 +15,14 @@ static void syn_half(struct wr_half *h, const struct wr_pkt *p)
 	h->last_window = p->window;
 }
 
+void template_take(struct conn *c, const struct wr_pkt *p)
+{
+	enum wr_side to = other((enum wr_side)p->side);
+
+	wr_pkt_template_take(to == WR_SIDE_STORE ? &c->to_store : &c->to_client, p);
+	c->templates |= (uint8_t)(1u << to);
+}
+
 static void syn_clock(struct conn *c, const struct wr_pkt *p)
 {
 	if (!(p->opt & WR_PKT_TSTAMP))
@@ -43,7 +51,7 @@ static void syn_first(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 
 	syn_half(mine, p);
 	syn_clock(c, p);
-	wr_pkt_template_take(from_client ? &c->to_store : &c->to_client, p);
+	template_take(c, p);
 	c->syn_from_store = !from_client;
 	syn_clean(w, p);
 	send_to(w, other((enum wr_side)p->side), p->m);
@@ -77,7 +85,7 @@ static void syn_again(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	if (c->phase == PH_NEW) {
 		syn_half(mine, p);
 		syn_clock(c, p);
-		wr_pkt_template_take(from_client ? &c->to_store : &c->to_client, p);
+		template_take(c, p);
 		if (peer->has_isn) {
 			c->phase = PH_OPEN;
 			c->c2s.has_ts &= c->s2c.has_ts;
@@ -447,8 +455,8 @@ void client_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 	enum wr_reason why;
 
 	c->last_ns = w->lc.now;
-	if (c->to_store.l2_len == 0)
-		wr_pkt_template_take(&c->to_store, p);
+	if (!(c->templates & (1u << WR_SIDE_STORE)))
+		template_take(c, p);
 	if ((p->opt & WR_PKT_TSTAMP) && wr_seq_diff(p->ts_val, c->ts_client) > 0)
 		c->ts_client = p->ts_val;
 	if (c->phase == PH_PASS) {

@@ -53,41 +53,55 @@ enum phase {
 	PH_DEAD,    /* reset; late data goes nowhere */
 };
 
+/*
+ * The lines in the order in which segments touch them: six for data in order and for what
+ * acknowledges it. They are asked for by wr_flow_find_burst (WR_FLOW_TWIN_LINES); what comes after
+ * them is for openings, ends and blocks.
+ */
 struct conn {
-	/* touched by every segment */
+	/* line 0: every segment */
 	uint8_t phase, service, touched, queued; /* queued: in the backlog */
 	uint8_t pending; /* an upload is complete and waits for its verdict: nothing is parsed */
 	uint8_t fifo_wait, client_fin, store_fin, one_way_seen, reset_pass, gap, syn_from_store,
-	        in_req;           /* between HEAD and END */
+	        in_req;  /* between HEAD and END */
+	uint8_t stopped; /* the parser has more to tell of what it has read */
+	uint8_t nopen, up, ending,
+	        head_taken;       /* up: from HEAD to the last verdict; ending: END was seen */
+	uint8_t templates;        /* 1 << side: the frame that goes there is known */
 	uint32_t obj;             /* the upload being received, 0 = none */
 	uint32_t objs, objs_tail; /* uploads without a record yet, oldest first */
 	uint32_t req, resp;       /* requests begun; responses completed */
 	uint64_t last_ns,
 	        cap; /* cap: nothing at or above this offset leaves (WR_TCP_NONE = no cap) */
-	struct wr_half c2s, s2c;
+	struct wr_body *body; /* NULL: not an upload, or no unwrapping slot was free */
+	/* lines 1 to 3: data from the client */
+	struct wr_half c2s;
+	uint64_t epoch;
+	uint64_t unread;      /* body bytes from here on are not unwrapped yet; NONE = all are */
+	uint64_t hold_passed; /* the part's delimiter whose verdict has let it go */
 	struct wr_http_req http;
+	/* lines 4 and 5: what the store acknowledges */
+	struct wr_half s2c;
+	uint32_t ts_client, ts_store; /* latest TSval of each end */
+	struct wr_http_head *head;    /* of the upload being received: our reference */
 	struct wr_http_resp resps;
+	uint32_t open_id[OPEN_MAX],
+	        open[OPEN_MAX]; /* body/'s number and our object, innermost last */
 	/* cold */
 	struct wr_block block;
 	uint32_t blocked_obj, blocked_req;
 	uint16_t blocked_reason;
 	uint64_t blocked_at; /* stream offset where the blocked request begins */
-	uint64_t since_ns, epoch;
-	uint32_t ts_client, ts_store;               /* latest TSval of each end */
+	uint64_t since_ns;
 	struct wr_pkt_template to_store, to_client; /* frames as they go to each side */
 	struct wr_http_proxy proxy;
-	struct wr_http_head *head; /* of the upload being received: our reference */
-	struct wr_body *body;      /* NULL: not an upload, or no unwrapping slot was free */
-	uint64_t unread;      /* body bytes from here on are not unwrapped yet; NONE = all are */
-	uint64_t hold_passed; /* the part's delimiter whose verdict has let it go */
-	uint32_t open_id[OPEN_MAX],
-	        open[OPEN_MAX]; /* body/'s number and our object, innermost last */
-	struct wr_ruleset *rs;  /* the one that judges this request */
-	uint32_t records;       /* of this request's objects, so far */
-	uint8_t stopped;        /* the parser has more to tell of what it has read */
-	uint8_t nopen, up, ending,
-	        head_taken; /* up: from HEAD to the last verdict; ending: END was seen */
-};
+	struct wr_ruleset *rs; /* the one that judges this request */
+	uint32_t records;      /* of this request's objects, so far */
+} __attribute__((aligned(WR_CACHE_LINE)));
+
+static_assert(offsetof(struct conn, c2s) == 64 && offsetof(struct conn, http) == 192 &&
+                      offsetof(struct conn, head) < 64 * WR_FLOW_TWIN_LINES,
+              "what data in order touches lies in the lines that are asked for");
 
 struct wr_worker {
 	struct wr_lcore lc;
@@ -172,6 +186,7 @@ void client_deliver(struct wr_worker *w, struct conn *c);
 void client_advance(struct wr_worker *w, struct conn *c);
 void conn_pass(struct wr_worker *w, struct conn *c, enum wr_reason why);
 void midstream(struct wr_worker *w, struct wr_pkt *p, enum wr_reason why);
+void template_take(struct conn *c, const struct wr_pkt *p);
 bool handshake(struct wr_worker *w, struct wr_pkt *p, uint32_t *ci);
 void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 /* store.c */

@@ -107,8 +107,8 @@ void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 	enum wr_reason why;
 
 	c->last_ns = w->lc.now;
-	if (c->to_client.l2_len == 0)
-		wr_pkt_template_take(&c->to_client, p);
+	if (!(c->templates & (1u << WR_SIDE_CLIENT)))
+		template_take(c, p);
 	if ((p->opt & WR_PKT_TSTAMP) && wr_seq_diff(p->ts_val, c->ts_store) > 0)
 		c->ts_store =
 		        p->ts_val; /* a late frame must not turn the clock of our answer back */

@@ -5,7 +5,6 @@
 #include "worker/worker.h"
 
 #include <rte_cycles.h>
-#include <rte_prefetch.h>
 
 #include "pkt/frag.h"
 #include "worker/conn.h"
@@ -228,33 +227,47 @@ static void segment(struct wr_worker *w, enum wr_side side, struct wr_pkt *p, ui
 		store_segment(w, p, ci);
 }
 
-#define OBJECT_AHEAD 6u /* frames; with many uploads every line of them is in a far cache */
-#define SLOT_AHEAD   3u
+#define NEAR_AHEAD 6u /* frames; with many uploads every line of them is in a far cache */
+#define FAR_AHEAD  3u /* what is found only by way of the near ones */
 
-static struct wr_object *upload_of(struct wr_worker *w, uint16_t i)
+/* The connection of a frame of this burst that is still to come, NULL = not known yet. */
+static struct conn *coming(struct wr_worker *w, enum wr_side side, uint32_t i)
 {
-	struct wr_lanes *l = &w->lanes[WR_SIDE_CLIENT];
-	uint32_t ci = i < l->ninspect ? w->flow_of[WR_SIDE_CLIENT][i] : 0;
+	uint32_t ci = i < w->lanes[side].ninspect ? w->flow_of[side][i] : 0;
 
-	if (ci == 0 || !wr_flow_used(w->flows, ci) || w->conn[ci].phase != PH_OPEN ||
-	    w->conn[ci].obj == 0)
-		return NULL;
-	return wr_object_at(w->objects, w->conn[ci].obj);
+	return ci != 0 && w->conn[ci].phase == PH_OPEN ? &w->conn[ci] : NULL;
 }
 
-/* What the frames behind this one will touch: their upload, then the upload's digest slot. */
-static void warm(struct wr_worker *w, uint16_t i)
+/* Data brings its upload and the state that unwraps it, then the upload's digests. */
+static void warm_client(struct wr_worker *w, uint32_t i)
 {
-	const struct wr_object *o = upload_of(w, (uint16_t)(i + OBJECT_AHEAD));
+	struct conn *c = coming(w, WR_SIDE_CLIENT, i + NEAR_AHEAD);
 
-	if (o != NULL) {
-		rte_prefetch0(o);
-		rte_prefetch0(&o->view[WR_VIEW_RAW]);
-		rte_prefetch0(&o->bytes);
+	if (c != NULL && c->obj != 0) {
+		wr_object_warm(w->objects, c->obj);
+		wr_tcp_warm(w->tcp, c->c2s.tail);
+		if (c->body != NULL)
+			wr_body_warm(c->body);
 	}
-	o = upload_of(w, (uint16_t)(i + SLOT_AHEAD));
-	if (o != NULL && o->view[WR_VIEW_RAW].digest != 0)
-		wr_digest_warm(w->digest, o->view[WR_VIEW_RAW].digest);
+	c = coming(w, WR_SIDE_CLIENT, i + FAR_AHEAD);
+	if (c != NULL && c->obj != 0) {
+		uint32_t slot = wr_object_at(w->objects, c->obj)->view[WR_VIEW_RAW].digest;
+
+		if (slot != 0)
+			wr_digest_warm(w->digest, slot);
+	}
+}
+
+/* An acknowledgement lets go of kept segments, then of their frames. */
+static void warm_store(struct wr_worker *w, uint32_t i)
+{
+	struct conn *c = coming(w, WR_SIDE_STORE, i + NEAR_AHEAD);
+
+	if (c != NULL)
+		wr_tcp_warm(w->tcp, c->c2s.head);
+	c = coming(w, WR_SIDE_STORE, i + FAR_AHEAD);
+	if (c != NULL)
+		wr_tcp_warm_frame(w->tcp, c->c2s.head);
 }
 
 static void segments(struct wr_worker *w, enum wr_side side)
@@ -267,7 +280,9 @@ static void segments(struct wr_worker *w, enum wr_side side)
 		uint16_t i = w->cursor[side]++;
 
 		if (side == WR_SIDE_CLIENT)
-			warm(w, i);
+			warm_client(w, i);
+		else
+			warm_store(w, i);
 		w->held--;
 		segment(w, side, &l->inspect[i], w->flow_of[side][i]);
 	}
