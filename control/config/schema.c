@@ -94,7 +94,7 @@ const struct wr_row wr_rows[] = {
 
 	{ "answer", WR_T_MAP, OPT 0, 0, NULL, NULL, DP, "what a blocked client gets" },
 	{ "answer.status", WR_T_ENUM, OPT 0, 0, "403|422|451", "403", DP, "HTTP status of the answer" },
-	{ "answer.cors_origins", WR_T_LIST, OPT 0, WR_ORIGINS_MAX, NULL, "[]", DP, "origins whose browsers may read the answer" },
+	{ "answer.cors_origins", WR_T_LIST, OPT 0, WR_ORIGINS_MAX, NULL, "[]", DP, "origins whose browsers may read the answer, with cookies where named in full; \"*\": all" },
 	{ "answer.cors_origins[]", WR_T_STR, OPT 1, 127, NULL, NULL, DP, "" },
 
 	{ "http", WR_T_MAP, OPT 0, 0, NULL, NULL, DP, "limits of the HTTP parser" },

@@ -55,22 +55,27 @@ static bool is_s3(const struct wr_http_head *h)
 	       has(&h->target, "X-Amz-") || has(&h->target, "uploadId=");
 }
 
-/* The origin, when it is one that the configuration lists ("*" lists all). */
-static bool cors(const struct wr_conf *c, const struct wr_http_head *h)
+enum listed { NOT_LISTED, ANY_LISTED, NAME_LISTED };
+
+/* Whether the configuration lists the origin, by its name or by "*". */
+static enum listed cors(const struct wr_conf *c, const struct wr_http_head *h)
 {
+	enum listed got = NOT_LISTED;
+
 	if (h->origin.p == NULL || h->origin.len == 0 || h->cut)
-		return false;
+		return NOT_LISTED;
 	for (uint32_t i = 0; i < h->origin.len; i++)
 		if ((unsigned char)h->origin.p[i] <= 0x20 || (unsigned char)h->origin.p[i] >= 0x7f)
-			return false;
+			return NOT_LISTED;
 	for (uint32_t i = 0; i < c->norigins; i++) {
 		const char *o = c->cors_origin[i];
 
-		if (strcmp(o, "*") == 0 ||
-		    (strlen(o) == h->origin.len && memcmp(o, h->origin.p, h->origin.len) == 0))
-			return true;
+		if (strlen(o) == h->origin.len && memcmp(o, h->origin.p, h->origin.len) == 0)
+			return NAME_LISTED;
+		if (strcmp(o, "*") == 0)
+			got = ANY_LISTED;
 	}
-	return false;
+	return got;
 }
 
 static const char *status_line(uint32_t status)
@@ -109,6 +114,7 @@ uint32_t wr_hold_answer(const struct wr_conf *conf, const struct wr_http_head *h
 {
 	char id[WR_ULID_TEXT + 1], body[400];
 	struct text t = { buf, 0, size }, b = { body, 0, sizeof(body) };
+	enum listed origin;
 	const char *type;
 
 	wr_ulid_text(decision_id, id);
@@ -123,11 +129,14 @@ uint32_t wr_hold_answer(const struct wr_conf *conf, const struct wr_http_head *h
 	puts_(&t, "\r\nCache-Control: no-store\r\nConnection: close\r\n");
 	if (head != NULL && head->tus_resumable.p != NULL)
 		puts_(&t, "Tus-Resumable: 1.0.0\r\n");
-	if (head != NULL && cors(conf, head)) {
+	if (head != NULL && (origin = cors(conf, head)) != NOT_LISTED) {
 		puts_(&t, "Access-Control-Allow-Origin: ");
 		put(&t, head->origin.p, head->origin.len);
 		puts_(&t,
 		      "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Weir-Decision-Id\r\n");
+		/* A fetch that sent cookies reads nothing without it; "*" never meant those. */
+		if (origin == NAME_LISTED)
+			puts_(&t, "Access-Control-Allow-Credentials: true\r\n");
 	}
 	puts_(&t, "\r\n");
 	/* The answer to HEAD has no body; its Content-Length stays true. */

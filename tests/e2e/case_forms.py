@@ -229,7 +229,8 @@ CROSS = """<!doctype html><title>cross origin</title><pre id=out>waiting</pre><s
     const blob = await (await fetch('/source')).blob();
     const form = new FormData();
     form.append('file', new File([blob], '%s'));
-    const r = await fetch('%s', { method: 'POST', body: form, headers: { 'X-Note': 'preflight' } });
+    const r = await fetch('%s', { method: 'POST', body: form, credentials: 'include',
+      headers: { 'X-Note': 'preflight' } });
     out.textContent = JSON.stringify([r.status, r.headers.get('weir-decision-id'), await r.text()]);
   } catch (e) { out.textContent = 'failed: ' + e; }
 })();

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """S3 clients against S3 servers: the framing each really sends, and the refusal each really reads."""
+import gzip
 import hashlib
 import json
 import os
@@ -189,6 +190,28 @@ def _(lab):
     server = servers.STRICT.up(lab)
     single(lab, server, "sdk-js-stream", ["chunked", "aws-unsigned-trailer"],
            lambda key, file: sdk(lab, server, "stream", key, file))
+
+
+@case("AWS SDK for JavaScript: a stream with a trailer, gzip inside", "clients")
+def _(lab):
+    servers.need_npm()
+    server = servers.STRICT.up(lab)
+    with tempfile.TemporaryDirectory(prefix="weir-e2e-") as tmp:
+        for kind, data in (("good", GOOD), ("early", EARLY), ("late", LATE)):
+            key, file, packed = f"sdk-js-gzip-{kind}", os.path.join(tmp, kind), gzip.compress(data)
+            with open(file, "wb") as f:
+                f.write(packed)
+            status, code, decision = sdk(lab, server, "gzip", key, file)
+            if kind == "good":
+                same(status, 200, f"status; {server.log()[-300:]}")
+                r = arrived(lab, server, key, packed, ["chunked", "aws-unsigned-trailer"])
+                same([(v["view"], v["coding"], v["bytes"]) for v in r["views"]],
+                     [("raw", None, len(packed)), ("decoded", "gzip", len(data))], "views")
+                continue
+            same((status, code), (403, "ContentRejected"), f"what the client read, {kind}")
+            r = refused(lab, server, key, packed[-64:], ["chunked", "aws-unsigned-trailer"], decision)[0]
+            # What gzip cannot shrink it stores as it is: there the raw view shows it too.
+            need("decoded" in {m["view"] for m in r["matches"]}, f"views that matched: {r['matches']}")
 
 
 @case("AWS SDK for JavaScript: a presigned PUT, sent by fetch", "clients")

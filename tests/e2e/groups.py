@@ -23,6 +23,9 @@ LISTED = {
     ("sha256", 64): body("sha256 small", 64), ("sha256", 1000000): body("sha256 large", 1000000),
 }
 
+# Listed too; long enough for clients to send it in several requests.
+OBJECT = body("sha256 object", 11534337)
+
 
 class Group:
     def __init__(self, name, config="", driver=None, workers=1, store=True):
@@ -39,6 +42,8 @@ class Group:
                 for (a, _), data in LISTED.items():
                     if a == algo:
                         f.write(hashlib.new(algo, data).hexdigest() + "\n")
+        with open(os.path.join(bundle, "lists", "sample-sha256.txt"), "a") as f:
+            f.write(hashlib.sha256(OBJECT).hexdigest() + "\n")
         # The samples' own cases would not see the digests above; the lab has no use for them.
         with open(os.path.join(self.dir, "weir.yaml"), "w") as f:
             f.write(self.config)

@@ -45,6 +45,7 @@ http.createServer((req, res) => {
 	res.on('error', () => {});
 	if (req.headers.origin) {
 		res.setHeader('access-control-allow-origin', req.headers.origin);
+		res.setHeader('access-control-allow-credentials', 'true');
 		res.setHeader('access-control-allow-methods', 'POST');
 		res.setHeader('access-control-allow-headers', 'x-note');
 	}

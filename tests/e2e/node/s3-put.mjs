@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // s3-put.mjs HOW URL ACCESS SECRET BUCKET KEY FILE: one upload with the AWS SDK for JavaScript.
 //   buffer      PutObject of a Buffer            stream     PutObject of a stream, with a checksum trailer
+//   gzip        PutObject of a stream that is gzip inside aws-chunked
 //   upload      lib-storage's Upload of a stream, parts of 5 MiB, four at once
 //   presigned   a presigned PUT, sent by fetch
 // Prints [status, error code, decision id].
@@ -18,9 +19,9 @@ async function send() {
 	const put = { Bucket, Key, ContentType: 'application/octet-stream' };
 	if (how === 'buffer')
 		return client.send(new PutObjectCommand({ ...put, Body: fs.readFileSync(file) }));
-	if (how === 'stream')
+	if (how === 'stream' || how === 'gzip')
 		return client.send(new PutObjectCommand({ ...put, Body: fs.createReadStream(file),
-			ContentLength: size }));
+			ContentLength: size, ContentEncoding: how === 'gzip' ? 'gzip' : undefined }));
 	if (how === 'upload')
 		return new Upload({ client, queueSize: 4, partSize: 5 << 20,
 			params: { ...put, Body: fs.createReadStream(file) } }).done();

@@ -94,21 +94,21 @@ static void origins(void)
 {
 	static const struct {
 		const char *listed, *origin;
-		bool cut, want;
+		bool cut, want, named;
 		const char *what;
 	} row[] = {
 		/* clang-format off */
-		{ NULL, "https://a.example", false, false, "none listed" },
-		{ "https://a.example", "https://a.example", false, true, "listed" },
-		{ "https://a.example", "https://a.example.evil", false, false, "listed, but longer" },
-		{ "https://a.example", "https://a.exampl", false, false, "listed, but shorter" },
-		{ "https://a.example", "", false, false, "empty" },
-		{ "https://a.example", NULL, false, false, "absent" },
-		{ "*", "https://b.example", false, true, "all listed" },
-		{ "*", "https://b.example", true, false, "the head was cut" },
-		{ "*", "https://b\r\nSet-Cookie: a", false, false, "a line end in it" },
-		{ "*", "https://b.example\x7f", false, false, "a control byte in it" },
-		{ "*", "https://b.example/\xc3\xa4", false, false, "a byte above ASCII in it" },
+		{ NULL, "https://a.example", false, false, false, "none listed" },
+		{ "https://a.example", "https://a.example", false, true, true, "listed" },
+		{ "https://a.example", "https://a.example.evil", false, false, false, "listed, but longer" },
+		{ "https://a.example", "https://a.exampl", false, false, false, "listed, but shorter" },
+		{ "https://a.example", "", false, false, false, "empty" },
+		{ "https://a.example", NULL, false, false, false, "absent" },
+		{ "*", "https://b.example", false, true, false, "all listed" },
+		{ "*", "https://b.example", true, false, false, "the head was cut" },
+		{ "*", "https://b\r\nSet-Cookie: a", false, false, false, "a line end in it" },
+		{ "*", "https://b.example\x7f", false, false, false, "a control byte in it" },
+		{ "*", "https://b.example/\xc3\xa4", false, false, false, "a byte above ASCII in it" },
 		/* clang-format on */
 	};
 
@@ -126,6 +126,8 @@ static void origins(void)
 		OK(in("Access-Control-Allow-Origin: ") == row[i].want &&
 		           in("Vary: Origin\r\n") == row[i].want && !in("Set-Cookie") && whole(),
 		   "origin: %s", row[i].what);
+		OK(in("Access-Control-Allow-Credentials: true\r\n") == row[i].named,
+		   "credentials: %s", row[i].what);
 	}
 	conf.norigins = 0;
 }
