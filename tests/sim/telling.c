@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * telling - the events of a whole worker: whom a reason befell, and that a flood is told a few
- * times only. On the hand-driven rig of script.c.
+ * times only.
  *
  * usage: telling WEIR-COMPILE BUNDLE
  */
-#define main script_main
-int script_main(int argc, char **argv);
-#include "script.c"
-#undef main
+#include "sim/desk.h"
+#include "tap.h"
 
 static uint32_t events_of(enum wr_reason why, struct wr_event *last)
 {
