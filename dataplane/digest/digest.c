@@ -542,6 +542,23 @@ void wr_digest_save(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot,
 	memcpy(out->bytes, &v, sizeof(v));
 }
 
+uint32_t wr_digest_fork(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot)
+{
+	struct slot *s = slot_at(d, slot), *t;
+	uint32_t i = wr_digest_open(lc, d, s->algos);
+
+	WR_ASSERT(s->phase == SLOT_OPEN);
+	if (i == 0)
+		return 0;
+	run_slot(lc, d, slot);
+	t = &d->slot[i];
+	memcpy(t->h, s->h, sizeof(t->h));
+	memcpy(t->buf, s->buf, s->fill);
+	t->bytes = s->bytes;
+	t->fill = s->fill;
+	return i;
+}
+
 uint32_t wr_digest_resume(struct wr_lcore *lc, struct wr_digest *d,
                           const struct wr_digest_state *in)
 {

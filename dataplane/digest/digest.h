@@ -59,6 +59,12 @@ uint64_t wr_digest_bytes(const struct wr_digest *d, uint32_t slot);
 /* Gives the slot back; queued pieces are let go unread. */
 void wr_digest_close(struct wr_digest *d, uint32_t slot);
 
+/*
+ * A second slot that stands where this one stands: its digests end here, the first one goes on.
+ * What waits in the first is digested now. 0: no slot is left (counted).
+ */
+WR_MUST_USE uint32_t wr_digest_fork(struct wr_lcore *lc, struct wr_digest *d, uint32_t slot);
+
 /* Midstate: carry a digest from one request to the next (objects in several requests). */
 struct wr_digest_state {
 	uint8_t bytes[512];

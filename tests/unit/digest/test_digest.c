@@ -216,6 +216,32 @@ static void resume(const char *name, struct wr_digest *d)
 	OK(bad == 0, "%s: saved and resumed at 201 places (%u wrong)", name, bad);
 }
 
+/* One slot becomes two: the second ends where it was made, the first goes on. */
+static void fork_slot(const char *name, struct wr_digest *d)
+{
+	uint32_t bad = 0, a, b;
+
+	for (uint32_t cut = 0; cut <= 200; cut++) {
+		struct wr_digests front, all, want;
+
+		a = wr_digest_open(&rig_lc, d, ALL);
+		rig_feed_mbuf(d, mp, a, data, cut * 7);
+		b = wr_digest_fork(&rig_lc, d, a);
+		rig_feed_mbuf(d, mp, a, data + cut * 7, 1300);
+		finish(d, b, &front);
+		rig_feed_lent(d, a, data + cut * 7 + 1300, cut);
+		finish(d, a, &all);
+		rig_judge(data, cut * 7, ALL, &want);
+		bad += !rig_same(&front, &want);
+		rig_judge(data, cut * 8 + 1300, ALL, &want);
+		bad += !rig_same(&all, &want) || wr_digest_bytes(d, b) != cut * 7;
+		wr_digest_close(d, a);
+		wr_digest_close(d, b);
+	}
+	OK(bad == 0, "%s: forked at 201 places (%u wrong)", name, bad);
+	IS(free_mbufs(), POOL, "%s: every reference came back", name);
+}
+
 /* A lone piece waits no longer than the deadline, an ended slot not at all. */
 static void deadline(const char *name, struct wr_digest *d)
 {
@@ -242,6 +268,7 @@ static void limits(const char *name, struct wr_digest *d, uint32_t slots)
 		slot[i] = wr_digest_open(&rig_lc, d, ALL);
 	IS(wr_digest_open(&rig_lc, d, ALL), 0, "%s: no slot beyond the limit", name);
 	IS(wr_counter_get(&rig_stats.reason[WR_R_DIGEST_LIMIT]) - before, 1, "%s: counted", name);
+	IS(wr_digest_fork(&rig_lc, d, slot[0]), 0, "%s: nor a fork beyond it", name);
 	one = slot[0];
 	for (uint32_t i = 0; i < WR_DIGEST_QUEUE + 1; i++)
 		rig_feed_mbuf(d, mp, one, data, 100);
@@ -267,6 +294,7 @@ static void one_engine(enum wr_digest_engine e)
 	lengths(name, d);
 	mix(name, d, 6000);
 	resume(name, d);
+	fork_slot(name, d);
 	deadline(name, d);
 	limits(name, d, 400);
 	wr_digest_free(d);
