@@ -181,7 +181,7 @@ static json_t *coverage(const uint64_t c[4])
 	                 "pattern", number(c[2]), "decoded", number(c[3]));
 }
 
-static const char *const view_name[] = { "raw", "decoded", "trimmed" };
+static const char *const view_name[WR_VIEW_COUNT] = { "raw", "decoded", "trimmed", "trimmed" };
 static const char *const coding_name[] = { NULL,   "gzip",   "deflate",          "br",
 	                                   "zstd", "base64", "quoted-printable", "several" };
 static const char *const mode_name[] = { "off", "shadow", "canary", "enforce" };

@@ -22,7 +22,13 @@
 
 enum wr_record_kind { WR_REC_REQUEST, WR_REC_PART, WR_REC_OBJECT };
 enum wr_committed { WR_COMMITTED_NO, WR_COMMITTED_YES, WR_COMMITTED_UNKNOWN };
-enum wr_view { WR_VIEW_RAW, WR_VIEW_DECODED, WR_VIEW_TRIMMED, WR_VIEW_COUNT };
+enum wr_view {
+	WR_VIEW_RAW,
+	WR_VIEW_DECODED,
+	WR_VIEW_TRIMMED,         /* of raw, up to the format's end */
+	WR_VIEW_DECODED_TRIMMED, /* of decoded; called `trimmed` too, and it has a coding */
+	WR_VIEW_COUNT
+};
 enum wr_coding {
 	WR_CODING_NONE,
 	WR_CODING_GZIP,

@@ -42,6 +42,8 @@
 	X(TYPE_MISMATCH, "type_mismatch", "suspect", "declared and sniffed type differ")           \
 	X(POLYGLOT, "polyglot", "suspect", "the object is valid as two formats")                   \
 	X(TRAILING_DATA, "trailing_data", "suspect", "bytes behind the end of the format")         \
+	X(MALFORMED, "malformed", "suspect",                                                       \
+	  "a picture whose structure does not hold or ends early")                                 \
 	X(PROVENANCE, "provenance", "suspect", "the object declares that AI made it")              \
 	X(ENGINE, "engine", "error", "an engine failed")                                           \
 	X(OBJECT_BAD, "object_bad", "match", "an earlier part of this object was bad")

@@ -18,8 +18,7 @@
 #include "handoff/pkt.h"
 #include "lcore/lcore.h"
 #include "mem/mem.h"
-#include "object/sniff.h"
-#include "object/trim.h"
+#include "object/look.h"
 #include "ruleset/ruleset.h"
 
 enum wr_object_state {
@@ -30,10 +29,16 @@ enum wr_object_state {
 	WR_OBJ_DONE,      /* everything is known: the record can be written */
 };
 
+/* The views that are given bytes; the trimmed ones end with the format in them. */
+#define WR_LOOKS 2u
+static_assert(WR_VIEW_RAW < WR_LOOKS && WR_VIEW_DECODED < WR_LOOKS, "each has its look");
+static_assert(WR_VIEW_TRIMMED == WR_VIEW_RAW + WR_LOOKS &&
+                      WR_VIEW_DECODED_TRIMMED == WR_VIEW_DECODED + WR_LOOKS,
+              "trimmed view = view + WR_LOOKS");
+
 struct wr_view_state {
 	uint32_t stream, digest; /* slots in scan/ and digest/, 0 = none */
-	uint8_t used, coding, digested,
-	        sniffed;  /* sniffed: the scan knows the type, or never will */
+	uint8_t used, coding, digested, pad;
 	uint64_t bytes;   /* given to the view */
 	uint64_t scanned; /* of them seen by the pattern scan */
 	uint64_t hashed;  /* of them in the digests */
@@ -63,11 +68,9 @@ struct wr_object {
 	struct wr_view_state view[WR_VIEW_COUNT];
 	struct wr_decision decision;
 	char filename[256], declared[128], type[64];
-	/* First bytes of the one view (sniff_view) whose first piece was too short to tell its
-	 * type. */
-	uint16_t nprefix;
-	uint8_t sniff_view, spare2[5];
-	uint8_t prefix[WR_SNIFF_BYTES];
+	struct wr_look look[WR_LOOKS]; /* at the raw view, at the decoded one */
+	/* Not cleared for a new object: what counts of it is what look[].nprefix says. */
+	uint8_t prefix[WR_LOOKS][WR_SNIFF_BYTES];
 };
 
 /* A zeroed object, 0 = none left. The index is the handle. */

@@ -33,13 +33,25 @@ static bool enforced(const struct wr_evidence *ev, const struct wr_item *it)
 	                            (it->mode == WR_ITEM_CANARY && ev->canary < it->canary_ppm));
 }
 
+/*
+ * Does what is known of one view settle another one? The raw bytes settle everything made of them,
+ * the decoded ones what is a part of them. A known good picture in front of something else settles
+ * nothing but itself.
+ */
+static bool covers(uint8_t known, uint8_t view)
+{
+	return known == view || known == WR_VIEW_RAW ||
+	       (known == WR_VIEW_DECODED && view == WR_VIEW_DECODED_TRIMMED);
+}
+
 /* An allow list exempts from deny lists of the same owner, never from pattern rules. */
-static bool exempt(const struct wr_evidence *ev, const struct wr_item *deny, bool only_enforced)
+static bool exempt(const struct wr_evidence *ev, const struct wr_item *deny, uint8_t view,
+                   bool only_enforced)
 {
 	for (uint32_t i = 0; i < ev->nmatches; i++) {
 		const struct wr_item *it;
 
-		if (ev->match[i].kind == WR_MATCH_PATTERN)
+		if (ev->match[i].kind == WR_MATCH_PATTERN || !covers(ev->match[i].view, view))
 			continue;
 		it = item_of(ev->rs, &ev->match[i]);
 		if (it->allow && it->owner == deny->owner && it->mode != WR_ITEM_OFF &&
@@ -82,12 +94,12 @@ static void weigh_matches(const struct wr_evidence *ev, struct wr_decision *out,
 		m.mode = expired(ev, it) ? WR_ITEM_SHADOW : it->mode;
 		m.action = it->action;
 		m.applied = 0;
-		if (!it->allow && !(m.kind != WR_MATCH_PATTERN && exempt(ev, it, false))) {
+		if (!it->allow && !(m.kind != WR_MATCH_PATTERN && exempt(ev, it, m.view, false))) {
 			s->would = max_action(s->would, it->action);
 			s->any_would = true;
 		}
 		if (!it->allow && enforced(ev, it) &&
-		    !(m.kind != WR_MATCH_PATTERN && exempt(ev, it, true))) {
+		    !(m.kind != WR_MATCH_PATTERN && exempt(ev, it, m.view, true))) {
 			m.applied = 1;
 			s->applied = max_action(s->applied, it->action);
 			s->any = true;

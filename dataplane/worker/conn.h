@@ -5,7 +5,8 @@
  * worker.c  the loop: bursts in, stages in order, bursts out
  * client.c  segments from the client's side: placed, delivered, released
  * store.c   segments from the store's side: acknowledgements, responses, forwarded
- * unwrap.c  events of the parsers -> objects and bytes for their scanners
+ * unwrap.c  events of the parsers -> objects and bytes
+ * view.c    bytes of one view -> its scanners; types and what is odd about them
  * upload.c  the end of an upload: verdict, release, record
  * block.c   what follows a block: reset the store, answer the client
  * record.c  verdict records
@@ -194,11 +195,17 @@ void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci);
 void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 void store_fin(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 /* unwrap.c */
-/* The view has ended: its type, if its first bytes have not told it yet. */
-void unwrap_sniff_end(struct wr_worker *w, struct wr_object *o, unsigned which);
 uint32_t object_begin(struct wr_worker *w, struct conn *c);
 void open_push(struct conn *c, uint32_t oi, uint32_t id);
 void open_pop(struct conn *c);
+/* view.c */
+void view_open(struct wr_worker *w, struct wr_object *o, uint32_t oi, enum wr_view which);
+void view_bytes(struct wr_worker *w, struct wr_object *o, uint32_t oi, enum wr_view which,
+                const struct wr_piece *piece);
+/* No more bytes will come for any view of o: types, findings, digests, matches at the end. */
+void views_end(struct wr_worker *w, struct wr_object *o);
+/* A digest of o stands. */
+void view_digested(struct wr_worker *w, struct wr_object *o, unsigned which);
 /* upload.c */
 void objs_push(struct wr_worker *w, struct conn *c, uint32_t oi);
 void head_drop(struct wr_worker *w, struct wr_http_head *h);

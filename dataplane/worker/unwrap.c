@@ -53,19 +53,6 @@ static uint32_t open_find(const struct conn *c, uint32_t id)
 	return 0;
 }
 
-static void view_open(struct wr_worker *w, struct wr_object *o, uint32_t oi, enum wr_view which)
-{
-	struct wr_view_state *v = &o->view[which];
-
-	v->used = 1;
-	v->stream = wr_scan_open(&w->lc, w->scan, o->rs);
-	v->digest = wr_digest_open(&w->lc, w->digest, WR_HAS_MD5 | WR_HAS_SHA1 | WR_HAS_SHA256);
-	if (v->digest != 0)
-		w->digest_owner[v->digest] = oi * WR_VIEW_COUNT + which;
-	if ((v->stream == 0 && wr_ruleset_ngroups(o->rs) != 0) || v->digest == 0)
-		wr_object_cause(o, WR_C_BUDGET);
-}
-
 uint32_t object_begin(struct wr_worker *w, struct conn *c)
 {
 	uint32_t oi = wr_object_get(w->objects, &w->lc, conn_index(w, c));
@@ -195,87 +182,6 @@ bool upload_resume_fifo(struct wr_worker *w, struct conn *c)
 
 /* --- bytes
  * -------------------------------------------------------------------------------------------- */
-
-/* Tells the pattern scan what the view is, so that rules for other types fall away. */
-static void view_type(struct wr_worker *w, struct wr_object *o, unsigned which,
-                      const struct wr_type *t)
-{
-	struct wr_view_state *v = &o->view[which];
-
-	v->sniffed = 1;
-	if (which == WR_VIEW_RAW && t != NULL)
-		strncpy(o->type, t->media, sizeof(o->type) - 1);
-	if (v->stream != 0 &&
-	    wr_scan_type(&w->lc, w->scan, v->stream, t != NULL ? t->media : NULL) != 0)
-		o->has_hits = 1;
-}
-
-/* v->bytes counts the piece already. Most first pieces tell; a short one is kept until enough is
- * there. */
-static void view_sniff(struct wr_worker *w, struct wr_object *o, unsigned which,
-                       const struct wr_piece *piece)
-{
-	struct wr_view_state *v = &o->view[which];
-	const struct wr_type *t;
-	uint32_t n;
-
-	if (v->bytes == piece->len) {
-		t = wr_sniff(piece->p, piece->len, false);
-		if (t != NULL) {
-			view_type(w, o, which, t);
-			return;
-		}
-		if (o->nprefix !=
-		    0) { /* another view is being kept: without a type all rules count */
-			v->sniffed = 1;
-			return;
-		}
-		o->sniff_view = (uint8_t)which;
-	}
-	n = wr_min_u32(WR_SNIFF_BYTES - o->nprefix, piece->len);
-	memcpy(o->prefix + o->nprefix, piece->p, n);
-	o->nprefix = (uint16_t)(o->nprefix + n);
-	t = wr_sniff(o->prefix, o->nprefix, false);
-	if (t != NULL)
-		view_type(w, o, which, t);
-}
-
-void unwrap_sniff_end(struct wr_worker *w, struct wr_object *o, unsigned which)
-{
-	struct wr_view_state *v = &o->view[which];
-
-	if (v->sniffed)
-		return;
-	if (v->bytes == 0)
-		view_type(w, o, which, NULL);
-	else if (o->sniff_view == which && o->nprefix == v->bytes)
-		view_type(w, o, which, wr_sniff(o->prefix, o->nprefix, true));
-}
-
-static void view_bytes(struct wr_worker *w, struct wr_object *o, uint32_t oi, enum wr_view which,
-                       const struct wr_piece *piece)
-{
-	struct wr_view_state *v = &o->view[which];
-
-	v->bytes += piece->len;
-	if (!v->sniffed && piece->len != 0)
-		view_sniff(w, o, which, piece);
-	if (v->digest != 0) {
-		wr_digest_feed(&w->lc, w->digest, v->digest, piece);
-		v->hashed += piece->len;
-	}
-	if (wr_ruleset_ngroups(o->rs) == 0) {
-		v->scanned += piece->len; /* no rule is on: every rule has seen it */
-		return;
-	}
-	if (v->stream == 0)
-		return;
-	if (w->njobs == JOBS)
-		jobs_flush(w);
-	w->job[w->njobs] = (struct wr_scan_job){ .stream = v->stream, .piece = *piece };
-	w->job_obj[w->njobs++] = oi * WR_VIEW_COUNT + which;
-	v->scanned += piece->len;
-}
 
 static void object_bytes(struct wr_worker *w, uint32_t oi, enum wr_view view,
                          const struct wr_piece *piece)

@@ -268,22 +268,6 @@ void upload_release(struct wr_worker *w, uint32_t oi)
 	}
 }
 
-/* After the scan of a burst: objects whose last byte was in it go to their end. */
-static void end_views(struct wr_worker *w, struct wr_object *o)
-{
-	o->state = WR_OBJ_FINISHING;
-	for (unsigned i = 0; i < WR_VIEW_COUNT; i++) {
-		struct wr_view_state *v = &o->view[i];
-
-		if (v->used)
-			unwrap_sniff_end(w, o, i);
-		if (v->stream != 0)
-			wr_scan_end(&w->lc, w->scan, v->stream);
-		if (v->digest != 0)
-			wr_digest_end(&w->lc, w->digest, v->digest);
-	}
-}
-
 static bool digests_stand(const struct wr_object *o)
 {
 	for (unsigned i = 0; i < WR_VIEW_COUNT; i++)
@@ -303,7 +287,8 @@ void upload_verdicts(struct wr_worker *w)
 		    wr_object_at(w->objects, c->obj)->state == WR_OBJ_RECEIVING) {
 			struct wr_object *o = wr_object_at(w->objects, c->obj);
 
-			end_views(w, o);
+			o->state = WR_OBJ_FINISHING;
+			views_end(w, o);
 			if (digests_stand(o))
 				verdict_stands(w, c->obj);
 		}
@@ -313,11 +298,8 @@ void upload_verdicts(struct wr_worker *w)
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t oi = w->digest_owner[slot[i]] / WR_VIEW_COUNT;
 			struct wr_object *o = wr_object_at(w->objects, oi);
-			struct wr_view_state *v =
-			        &o->view[w->digest_owner[slot[i]] % WR_VIEW_COUNT];
 
-			wr_digest_result(w->digest, slot[i], &v->digests);
-			v->digested = 1;
+			view_digested(w, o, w->digest_owner[slot[i]] % WR_VIEW_COUNT);
 			if (o->state == WR_OBJ_FINISHING && digests_stand(o))
 				verdict_stands(w, oi);
 		}

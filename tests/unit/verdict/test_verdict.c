@@ -272,9 +272,43 @@ static void now(void)
 	}
 }
 
+/* A known good view settles itself and what is made of it; never the whole around it. */
+static void views(void)
+{
+	static const uint8_t settles[WR_VIEW_COUNT] = {
+		[WR_VIEW_RAW] = 0xf,
+		[WR_VIEW_DECODED] = 1u << WR_VIEW_DECODED | 1u << WR_VIEW_DECODED_TRIMMED,
+		[WR_VIEW_TRIMMED] = 1u << WR_VIEW_TRIMMED,
+		[WR_VIEW_DECODED_TRIMMED] = 1u << WR_VIEW_DECODED_TRIMMED,
+	};
+	struct wr_policy policy = policy_of(0);
+
+	for (unsigned good = 0; good < WR_VIEW_COUNT; good++)
+		for (unsigned bad = 0; bad < WR_VIEW_COUNT; bad++) {
+			struct wr_match m[2] = {
+				{ .item = L_DENY, .kind = WR_MATCH_EXACT, .view = (uint8_t)bad },
+				{ .item = L_ALLOW_SAME,
+				  .kind = WR_MATCH_EXACT,
+				  .view = (uint8_t)good },
+			};
+			struct wr_evidence ev = { .rs = (const struct wr_ruleset *)&policy,
+				                  .policy = &policy,
+				                  .match = m,
+				                  .nmatches = 2,
+				                  .now_s = NOW,
+				                  .complete = 1 };
+			struct wr_decision d;
+
+			wr_verdict_decide(&ev, &d);
+			IS(d.action, settles[good] & 1u << bad ? WR_A_PASS : WR_A_BLOCK,
+			   "view %u known good, view %u listed", good, bad);
+		}
+}
+
 int main(void)
 {
 	rows();
+	views();
 	full();
 	last_moment();
 	now();
