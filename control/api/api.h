@@ -87,9 +87,14 @@ WR_MUST_USE int wr_loader_restore(struct wr_loader *l);
 /*
  * Compiles the bundles by weir-compile, pushes the result, makes it the active one. Gives an HTTP
  * status; *reply is what weir-compile said, with "state": active | waiting (no dataplane: it gets
- * it as soon as it is there) | rejected.
+ * it as soon as it is there) | staged (too many generations drain: wr_loader_resume) | rejected.
  */
 int wr_loader_load(struct wr_loader *l, const char *const *dirs, unsigned ndirs, json_t **reply);
+/*
+ * What waits for a drain (the state of wr_loader_load's answer was `staged`): one more attempt.
+ * 404: nothing waits; 202 with state `staged`: it still does; else as wr_loader_load.
+ */
+int wr_loader_resume(struct wr_loader *l, json_t **reply);
 /* What is active: compile's answer, "activated", "source"; null when nothing is. New reference. */
 json_t *wr_loader_active(struct wr_loader *l);
 

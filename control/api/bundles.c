@@ -25,7 +25,8 @@ struct wr_bundles {
 	struct wr_ship_trust lab; /* what applies to bundles nobody signed */
 	struct wr_breaker *breaker;
 	struct wr_push_server *push;
-	pthread_mutex_t lock; /* of what follows */
+	json_int_t recompiled_at; /* the thread's own */
+	pthread_mutex_t lock;     /* of what follows */
 	pthread_cond_t wake;
 	struct tripped tripped[TRIPPED_MAX];
 	unsigned ntripped;
@@ -112,6 +113,21 @@ static int activate(void *ctx, const char *const *dir, unsigned n, json_t **repl
 	return wr_loader_load(a->loader, dir, n, reply);
 }
 
+static struct wr_breaker_budget budget_of(const struct wr_control_conf *c)
+{
+	return (struct wr_breaker_budget){ .most = c->breaker.blocks,
+		                           .factor = c->breaker.factor,
+		                           .floor = c->breaker.floor,
+		                           .learn = c->breaker.learn_minutes };
+}
+
+static int resume(void *ctx, json_t **reply)
+{
+	struct wr_api *a = ctx;
+
+	return wr_loader_resume(a->loader, reply);
+}
+
 int wr_bundles_new(struct wr_api *a, char *err)
 {
 	const struct wr_control_conf *c = wr_config_control(a->cfg);
@@ -121,8 +137,10 @@ int wr_bundles_new(struct wr_api *a, char *err)
 		                     .find = find,
 		                     .find_ctx = b,
 		                     .activate = activate,
+		                     .resume = resume,
 		                     .activate_ctx = a,
 		                     .limits = WR_SHIP_LIMITS_DEFAULT };
+	struct wr_breaker_budget budget;
 	int rc;
 
 	snprintf(err, WR_API_ERR, "out of memory");
@@ -131,7 +149,8 @@ int wr_bundles_new(struct wr_api *a, char *err)
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->wake, NULL);
 	a->bundle = b;
-	b->breaker = wr_breaker_new(0);
+	budget = budget_of(c);
+	b->breaker = wr_breaker_new(&budget);
 	snprintf(dir, sizeof(dir), "%s/bundles", c->state_dir);
 	rc = b->breaker == NULL ? -ENOMEM : read_trust(b, c, err);
 	if (rc == 0)
@@ -161,6 +180,18 @@ void wr_bundles_free(struct wr_api *a)
 	pthread_cond_destroy(&b->wake);
 	free(b);
 	a->bundle = NULL;
+}
+
+void wr_bundles_tune(struct wr_api *a, const struct wr_control_conf *c)
+{
+	struct wr_bundles *b = a->bundle;
+	struct wr_breaker_budget budget = budget_of(c);
+
+	if (b == NULL)
+		return;
+	pthread_mutex_lock(&b->lock);
+	wr_breaker_tune(b->breaker, &budget);
+	pthread_mutex_unlock(&b->lock);
 }
 
 /* --- the breaker --------------------------------------------------------------------- */
@@ -230,6 +261,36 @@ void wr_bundles_lifted(struct wr_api *a, const char *bundle, const char *item)
 	wr_metrics_set(a->metrics, "weir_breaker_open", labels, 0);
 }
 
+/* A suppression that ends brings its item back: the compiler said when. */
+static void suppressions_end(struct wr_api *a)
+{
+	struct wr_bundles *b = a->bundle;
+	json_t *active = wr_loader_active(a->loader), *source, *reply = NULL;
+	json_int_t at = json_integer_value(json_object_get(active, "recompile_at"));
+	const char *dir[WR_LIFE_BUNDLES_MAX];
+	unsigned n = 0;
+	int status = 404;
+	size_t i;
+
+	/* One attempt for each moment: what does not compile is not tried every second. */
+	if (at != 0 && at != b->recompiled_at && (json_int_t)time(NULL) >= at) {
+		b->recompiled_at = at;
+		status = wr_life_refresh(b->life);
+		/* Nobody pushed it: a folder that was loaded in a lab. */
+		json_array_foreach(json_object_get(active, "source"), i,
+		                   source) if (status == 404 && n < WR_LIFE_BUNDLES_MAX) dir[n++] =
+		        json_string_value(source);
+		if (n != 0)
+			status = wr_loader_load(a->loader, dir, n, &reply);
+		if (status == 409)
+			b->recompiled_at = 0; /* something else was under way */
+		wr_log(status < 300 || status == 409 ? WR_LOG_INFO : WR_LOG_ERROR, "bundle.refresh",
+		       "why=\"a suppression has ended\" status=%d", status);
+	}
+	json_decref(reply);
+	json_decref(active);
+}
+
 static void *work(void *arg)
 {
 	struct wr_api *a = arg;
@@ -250,6 +311,8 @@ static void *work(void *arg)
 		pthread_mutex_unlock(&b->lock);
 		wr_link_status(a->link, &st);
 		wr_life_tick(b->life, st.connected ? st.last.oldest_generation : 0);
+		wr_metrics_set(a->metrics, "weir_bundle_staged", "", wr_life_waiting(b->life));
+		suppressions_end(a);
 		pthread_mutex_lock(&b->lock);
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += 1;

@@ -25,6 +25,9 @@ void wr_bundles_record(void *a, const struct wr_record_parts *p);
 /* An operator has lifted what lowered an item: the breaker watches it anew. */
 void wr_bundles_lifted(struct wr_api *a, const char *bundle, const char *item);
 
+/* After a reload: the breaker's budgets. */
+void wr_bundles_tune(struct wr_api *a, const struct wr_control_conf *c);
+
 struct wr_life *wr_bundles_life(struct wr_api *a);
 
 /* push.c: the HTTPS listener; none configured is no failure. */

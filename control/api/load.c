@@ -5,6 +5,7 @@
  */
 #include "api/api.h"
 
+#include "abi/artifact.h"
 #include "config/log.h"
 
 #include <dirent.h>
@@ -36,6 +37,9 @@ struct wr_loader {
 	struct wr_link *link;
 	struct wr_metrics *metrics;
 	pthread_mutex_t busy; /* one load at a time */
+	/* Under busy: compiled, and the dataplane has no place for one more generation. */
+	json_t *staged;
+	struct wr_ruleset_files *staged_rs;
 	pthread_mutex_t lock; /* active */
 	json_t *active;
 };
@@ -98,6 +102,8 @@ void wr_loader_free(struct wr_loader *l)
 	if (l == NULL)
 		return;
 	json_decref(l->active);
+	json_decref(l->staged);
+	free(l->staged_rs);
 	pthread_mutex_destroy(&l->busy);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
@@ -467,6 +473,36 @@ static int rejected(struct wr_loader *l, json_t *answer, const char *code, const
 	return status;
 }
 
+static void unstage(struct wr_loader *l)
+{
+	json_decref(l->staged);
+	l->staged = NULL;
+	free(l->staged_rs);
+	l->staged_rs = NULL;
+}
+
+/* Takes answer; what waited before is superseded. */
+static int wait_for_drain(struct wr_loader *l, json_t *answer, const struct wr_ruleset_files *rs,
+                          const char *why, json_t **reply)
+{
+	struct wr_ruleset_files *copy = malloc(sizeof(*copy));
+	const char *drain = strstr(why, "waiting for drain"); /* behind who says it */
+
+	if (copy == NULL)
+		return rejected(l, answer, "push", "out of memory", 500, reply);
+	*copy = *rs;
+	if (l->staged != answer)
+		wr_log(WR_LOG_WARN, "bundle.staged", "why=\"%s\"", why);
+	unstage(l);
+	l->staged = answer;
+	l->staged_rs = copy;
+	*reply = json_deep_copy(answer);
+	json_object_set_new(*reply, "state", json_string("staged"));
+	json_object_set_new(*reply, "waiting", json_string(drain == NULL ? why : drain));
+	return 202;
+}
+
+/* Takes answer. */
 static int push(struct wr_loader *l, json_t *answer, struct wr_ruleset_files *rs, json_t **reply)
 {
 	struct wr_link_status st;
@@ -478,6 +514,8 @@ static int push(struct wr_loader *l, json_t *answer, struct wr_ruleset_files *rs
 	wr_link_status(l->link, &st);
 	if (st.connected) {
 		rc = wr_link_push(l->link, rs, &generation, err);
+		if (rc == -EAGAIN)
+			return wait_for_drain(l, answer, rs, err, reply);
 		if (rc != 0 && rc != -ENOTCONN)
 			return rejected(l, answer, "push", err, 409, reply);
 		pushed = rc == 0;
@@ -486,6 +524,7 @@ static int push(struct wr_loader *l, json_t *answer, struct wr_ruleset_files *rs
 	json_object_set_new(answer, "generation", json_integer((json_int_t)generation));
 	remember(l, answer);
 	set_active(l, answer, rs);
+	unstage(l);
 	sweep(l, answer);
 	*reply = json_deep_copy(answer);
 	json_object_set_new(*reply, "state", json_string(pushed ? "active" : "waiting"));
@@ -493,6 +532,31 @@ static int push(struct wr_loader *l, json_t *answer, struct wr_ruleset_files *rs
 	       pushed);
 	json_decref(answer);
 	return pushed ? 200 : 202;
+}
+
+int wr_loader_resume(struct wr_loader *l, json_t **reply)
+{
+	struct wr_link_status st;
+	struct wr_ruleset_files rs;
+	int status = 404;
+
+	*reply = NULL;
+	if (pthread_mutex_trylock(&l->busy) != 0)
+		return 404; /* a load is under way, and it supersedes what waits */
+	wr_link_status(l->link, &st);
+	if (l->staged != NULL && st.connected && st.last.generations >= WR_GENERATIONS_MAX) {
+		*reply = json_pack("{s:s}", "state", "staged");
+		status = 202;
+	} else if (l->staged != NULL) {
+		json_t *answer = json_incref(l->staged);
+
+		rs = *l->staged_rs;
+		status = push(l, answer, &rs, reply);
+		if (status != 200 && status != 202)
+			unstage(l);
+	}
+	pthread_mutex_unlock(&l->busy);
+	return status;
 }
 
 int wr_loader_load(struct wr_loader *l, const char *const *dirs, unsigned ndirs, json_t **reply)

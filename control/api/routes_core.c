@@ -2,6 +2,7 @@
 /* Status, reasons, drain, reload, loading a bundle. */
 #include "api/api.h"
 
+#include "api/bundles.h"
 #include "config/log.h"
 #include "xdp/xdp.h"
 
@@ -337,8 +338,10 @@ static int post_reload(struct wr_api *a, const struct wr_request *r, json_t **re
 		wr_config_diff(a->cfg, next, sort_change, &d);
 		if (json_array_size(d.refused) != 0)
 			status = 409;
-		else
+		if (status == 200) {
 			wr_audit_tune(a->audit, wr_config_control(next));
+			wr_bundles_tune(a, wr_config_control(next));
+		}
 		*reply = json_pack("{s:b,s:o,s:o}", "ok", status == 200, "applied", d.live,
 		                   "refused", d.refused);
 		if (status == 409) {

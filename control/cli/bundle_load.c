@@ -65,9 +65,12 @@ static int run_load(struct wr_cli *c, int argc, char **argv)
 	} else if (status == 202) {
 		rc = WR_EXIT_NO;
 		if (!c->json)
-			wr_cli_fail(c, "compiled and kept, but no dataplane is connected; it gets "
-			               "the bundle "
-			               "as soon as it is there");
+			wr_cli_fail(c, "compiled and kept, but %s",
+			            strcmp(wr_cli_str(reply, "state"), "staged") == 0
+			                    ? "too many generations drain; it comes into force "
+			                      "when one has ended"
+			                    : "no dataplane is connected; it gets the bundle as "
+			                      "soon as it is there");
 	} else {
 		rc = c->json ? WR_EXIT_FAIL : print_errors(c, reply);
 	}

@@ -9,6 +9,18 @@
 
 #include "cli/cli.h"
 
+static void say_done(const json_t *reply, int status, const char *verb)
+{
+	if (status == 200)
+		puts(verb);
+	else if (strcmp(wr_cli_str(reply, "state"), "staged") == 0)
+		printf("is staged: %s; it comes into force by itself\n",
+		       wr_cli_str(reply, "waiting"));
+	else
+		puts("is compiled and kept; no dataplane is connected, it gets it as soon as it "
+		     "is there");
+}
+
 /* Asks, and says how it went. verb: "is active". */
 static int change(struct wr_cli *c, const char *path, json_t *body, const char *verb)
 {
@@ -27,9 +39,7 @@ static int change(struct wr_cli *c, const char *path, json_t *body, const char *
 	} else if (rc == WR_EXIT_OK) {
 		if (wr_cli_str(reply, "name")[0] != '\0')
 			printf("%s %lld ", wr_cli_str(reply, "name"), wr_cli_int(reply, "version"));
-		puts(status == 200 ? verb
-		                   : "is compiled and kept; no dataplane is connected, it gets it "
-		                     "as soon as it is there");
+		say_done(reply, status, verb);
 	} else {
 		json_t *e;
 		size_t i;
@@ -188,6 +198,9 @@ static void print_name(const char *name, const json_t *nm)
 
 	printf("%s: version %lld is in force, versions above %lld are accepted\n", name,
 	       wr_cli_int(nm, "active"), wr_cli_int(nm, "floor"));
+	if (wr_cli_int(nm, "staged") != 0)
+		printf("  version %lld is staged: %s\n", wr_cli_int(nm, "staged"),
+		       wr_cli_str(nm, "waiting"));
 	if (json_is_object(pin)) {
 		printf("  pinned by operator to %lld%s (", wr_cli_int(pin, "version"),
 		       json_is_true(json_object_get(pin, "hold")) ? ", held" : "");

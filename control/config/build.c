@@ -332,6 +332,15 @@ static void build_trust(struct build *b, const struct wr_node *trust)
 	}
 }
 
+static void build_breaker(struct wr_control_conf *c, const struct wr_node *breaker)
+{
+	c->breaker.blocks = (uint32_t)number(breaker, "blocks", "breaker.blocks");
+	c->breaker.factor = (uint32_t)number(breaker, "factor", "breaker.factor");
+	c->breaker.floor = (uint32_t)number(breaker, "floor", "breaker.floor");
+	c->breaker.learn_minutes =
+	        (uint32_t)(number(breaker, "learn", "breaker.learn") / 60000000000ull);
+}
+
 static void build_control(struct build *b, const struct wr_node *root)
 {
 	const struct wr_node *api = wr_node_get(root, "api"), *push = wr_node_get(api, "push");
@@ -403,6 +412,7 @@ int wr_config_build(const struct wr_node *root, struct wr_conf *dp, struct wr_co
 	build_services(&b, wr_node_get(root, "services"), wr_node_get(root, "policy"));
 	build_limits(dp, root);
 	build_trust(&b, wr_node_get(root, "trust"));
+	build_breaker(ctl, wr_node_get(root, "breaker"));
 	build_control(&b, root);
 	lab_rules(&b, root);
 	return rep->n == before ? 0 : -EINVAL;

@@ -67,6 +67,9 @@ struct wr_control_conf { /* what only control needs */
 	enum wr_fsync records_fsync;
 	char control_cpus[128]; /* as in weir.yaml: "0", "0-1,8" */
 	bool allow_unsigned;
+	struct { /* of the flood breaker, blocks of one item in a minute */
+		uint32_t blocks, factor, floor, learn_minutes;
+	} breaker;
 	unsigned nbundles;
 	struct wr_trust_bundle bundle[WR_TRUST_BUNDLES_MAX];
 };

@@ -122,6 +122,12 @@ const struct wr_row wr_rows[] = {
 	{ "trust.bundles.*.keys[].may[]", WR_T_STR, OPT 1, 95, NULL, NULL, CTL, "" },
 	{ "trust.allow_unsigned", WR_T_BOOL, OPT 0, 0, NULL, "false", CTL, "true: load bundles nobody signed; only for labs, refused with a PCI device" },
 
+	{ "breaker", WR_T_MAP, OPT 0, 0, NULL, NULL, CTL, "when a rule or list that blocks too much is lowered to shadow by itself" },
+	{ "breaker.blocks", WR_T_INT, OPT 0, 100000000, NULL, "1000", LIVE, "blocks by one item in a minute that are always too many; 0: no such budget" },
+	{ "breaker.factor", WR_T_INT, OPT 0, 1000000, NULL, "10", LIVE, "times the blocks a minute that it has learned; 0: no such budget" },
+	{ "breaker.floor", WR_T_INT, OPT 0, 100000000, NULL, "50", LIVE, "blocks in a minute that are never too many by the factor" },
+	{ "breaker.learn", WR_T_TIME, OPT 60 * SEC, 86400 * SEC, NULL, "10m", LIVE, "experience with an item before the factor counts, in whole minutes" },
+
 	{ "api", WR_T_MAP, OPT 0, 0, NULL, NULL, CTL, "how people and machines reach weir-control" },
 	{ "api.socket", WR_T_PATH, OPT 1, 107, NULL, "/run/weir/control.sock", CTL, "UNIX socket of the control API (mode 0660)" },
 	{ "api.group", WR_T_STR, OPT 0, 32, NULL, "", CTL, "group that owns the socket; empty: the group of weir-control" },

@@ -16,23 +16,29 @@ struct watched {
 };
 
 struct wr_breaker {
-	uint32_t most, used;
+	struct wr_breaker_budget budget;
+	uint32_t used;
 	uint64_t lost;
 	struct watched slot[SLOTS];
 };
 
-struct wr_breaker *wr_breaker_new(uint32_t most)
+struct wr_breaker *wr_breaker_new(const struct wr_breaker_budget *budget)
 {
 	struct wr_breaker *b = calloc(1, sizeof(*b));
 
 	if (b != NULL)
-		b->most = most == 0 ? WR_BREAKER_MOST : most;
+		b->budget = *budget;
 	return b;
 }
 
 void wr_breaker_free(struct wr_breaker *b)
 {
 	free(b);
+}
+
+void wr_breaker_tune(struct wr_breaker *b, const struct wr_breaker_budget *budget)
+{
+	b->budget = *budget;
 }
 
 uint64_t wr_breaker_lost(const struct wr_breaker *b)
@@ -87,6 +93,13 @@ static void learn(struct watched *w, uint64_t minute)
 	w->count = 0;
 }
 
+static bool too_many(const struct watched *w, const struct wr_breaker_budget *m)
+{
+	return (m->most != 0 && w->count >= m->most) ||
+	       (m->factor != 0 && w->minutes >= m->learn && w->count > m->floor &&
+	        w->count > m->factor * w->learned);
+}
+
 bool wr_breaker_hit(struct wr_breaker *b, const char *bundle, const char *item, uint64_t now)
 {
 	struct watched *w = find(b, bundle, item, true);
@@ -104,9 +117,7 @@ bool wr_breaker_hit(struct wr_breaker *b, const char *bundle, const char *item, 
 	w->count++;
 	if (w->open)
 		return false;
-	w->open = w->count >= b->most ||
-	          (w->minutes >= WR_BREAKER_LEARN && w->count > WR_BREAKER_FLOOR &&
-	           w->count > WR_BREAKER_FACTOR * w->learned);
+	w->open = too_many(w, &b->budget);
 	return w->open;
 }
 

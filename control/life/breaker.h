@@ -9,8 +9,8 @@
  * limits   WR_BREAKER_ITEMS items; what does not fit is not watched (wr_breaker_lost)
  *
  * Two budgets a minute: an absolute one, and one relative to what the item has done before. The
- * second needs WR_BREAKER_LEARN minutes of experience; a new rule has only the first. One bad rule
- * then costs at most a minute's budget of wrongly blocked uploads, not a night of them.
+ * second needs some minutes of experience; a new rule has only the first. One bad rule then costs
+ * at most a minute's budget of wrongly blocked uploads, not a night of them.
  */
 #ifndef WR_LIFE_BREAKER_H
 #define WR_LIFE_BREAKER_H
@@ -20,16 +20,21 @@
 
 #include "base/base.h"
 
-#define WR_BREAKER_ITEMS  16384u
-#define WR_BREAKER_LEARN  10u   /* minutes before the relative budget counts */
-#define WR_BREAKER_FACTOR 10u   /* times the learned rate */
-#define WR_BREAKER_FLOOR  50u   /* blocks a minute that are never too many by the relative budget */
-#define WR_BREAKER_MOST   1000u /* blocks a minute that are always too many */
+#define WR_BREAKER_ITEMS 16384u
+
+struct wr_breaker_budget { /* `breaker` of weir.yaml, where the defaults are */
+	uint32_t most;     /* blocks a minute that are always too many; 0 = no such budget */
+	uint32_t factor;   /* times the learned rate that is too much; 0 = no such budget */
+	uint32_t floor;    /* blocks a minute that are never too many by the factor */
+	uint32_t learn;    /* minutes of experience before the factor counts */
+};
 
 struct wr_breaker;
 
-WR_MUST_USE struct wr_breaker *wr_breaker_new(uint32_t most);
+WR_MUST_USE struct wr_breaker *wr_breaker_new(const struct wr_breaker_budget *budget);
 void wr_breaker_free(struct wr_breaker *b);
+/* Other budgets from now on; what was learned stays. */
+void wr_breaker_tune(struct wr_breaker *b, const struct wr_breaker_budget *budget);
 /* One block by an item ("rule:ID") of a bundle at now (unix seconds). */
 bool wr_breaker_hit(struct wr_breaker *b, const char *bundle, const char *item, uint64_t now);
 /* The item may be watched again: it was raised, or a new version is in force. */

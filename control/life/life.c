@@ -76,10 +76,13 @@ static uint64_t loaded_version(const json_t *active, const char *name)
 }
 
 /* What the loader has in force is the truth; entries that were on their way did not arrive. */
-static void settle(json_t *entry, bool in_force)
+static void settle(json_t *entry, bool in_force, uint64_t staged)
 {
 	enum wr_life_state s = wr_life_state_of(entry);
 
+	/* It was promised: the first tick takes it up again. */
+	if (!in_force && s == WR_LIFE_STAGED && wr_life_u64(entry, "version") == staged)
+		return;
 	if (in_force) {
 		if (s != WR_LIFE_REJECTED)
 			json_object_set_new(entry, "state",
@@ -108,11 +111,13 @@ void wr_life_reconcile(struct wr_life *l, const json_t *active)
 		uint64_t v = loaded_version(active, name);
 		json_t *newest = wr_life_version(nm, v);
 		uint64_t pinned = wr_life_u64(json_object_get(nm, "pinned"), "version");
+		uint64_t staged = wr_life_u64(nm, "staged");
 
 		wr_life_set_u64(nm, "active", newest == NULL ? 0 : v);
-		json_array_foreach(json_object_get(nm, "versions"), i, e) settle(e, e == newest);
+		json_array_foreach(json_object_get(nm, "versions"), i, e)
+		        settle(e, e == newest, staged);
 		/* A pin on a version that did not come into force was never given. */
-		if (pinned != 0 && pinned != v)
+		if (pinned != 0 && pinned != v && pinned != staged)
 			json_object_set_new(nm, "pinned", json_null());
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -120,26 +125,31 @@ void wr_life_reconcile(struct wr_life *l, const json_t *active)
 	pthread_mutex_unlock(&l->busy);
 }
 
-int wr_life_restore(struct wr_life *l, json_t **reply)
+static int restore(struct wr_life *l, json_t **reply)
 {
 	const char *name, *first = NULL;
 	uint64_t version = 0;
 	json_t *nm;
-	int status;
 
 	*reply = NULL;
-	pthread_mutex_lock(&l->busy);
 	json_object_foreach(json_object_get(l->root, "bundles"), name, nm)
 	{
 		if (wr_life_u64(nm, "active") != 0) {
 			first = name;
-			version = wr_life_u64(nm, "active");
+			version = wr_life_target(nm);
 		}
 	}
 	if (first == NULL)
-		status = wr_life_answer(reply, 404, "none", "no bundle was in force");
-	else
-		status = wr_life_activate(l, first, version, reply);
+		return wr_life_answer(reply, 404, "none", "no bundle was in force");
+	return wr_life_activate(l, first, version, reply);
+}
+
+int wr_life_restore(struct wr_life *l, json_t **reply)
+{
+	int status;
+
+	pthread_mutex_lock(&l->busy);
+	status = restore(l, reply);
 	pthread_mutex_unlock(&l->busy);
 	return status;
 }
@@ -439,9 +449,37 @@ static bool lift_expired(json_t *nm, uint64_t now)
 	return changed;
 }
 
+unsigned wr_life_waiting(struct wr_life *l)
+{
+	const char *name;
+	unsigned n = 0;
+	json_t *nm;
+
+	pthread_mutex_lock(&l->lock);
+	json_object_foreach(json_object_get(l->root, "bundles"), name, nm) n +=
+	        wr_life_u64(nm, "staged") != 0;
+	pthread_mutex_unlock(&l->lock);
+	return n;
+}
+
+int wr_life_refresh(struct wr_life *l)
+{
+	json_t *reply = NULL;
+	int status;
+
+	if (pthread_mutex_trylock(&l->busy) != 0)
+		return 409; /* what is under way compiles everything anew anyhow */
+	status = restore(l, &reply);
+	json_decref(reply);
+	(void)wr_life_save(l);
+	pthread_mutex_unlock(&l->busy);
+	return status;
+}
+
 void wr_life_tick(struct wr_life *l, uint64_t oldest_generation)
 {
 	bool changed = false, again = false;
+	unsigned waits;
 	const char *name, *first = NULL;
 	uint64_t version = 0;
 	json_t *nm, *reply = NULL;
@@ -455,7 +493,7 @@ void wr_life_tick(struct wr_life *l, uint64_t oldest_generation)
 		if (lift_expired(nm, wr_life_now(l)) && wr_life_u64(nm, "active") != 0) {
 			again = true;
 			first = name;
-			version = wr_life_u64(nm, "active");
+			version = wr_life_target(nm);
 		}
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -463,7 +501,9 @@ void wr_life_tick(struct wr_life *l, uint64_t oldest_generation)
 		(void)wr_life_activate(l, first, version, &reply); /* all names go along */
 		json_decref(reply);
 	}
-	if (changed || again)
+	waits = wr_life_waiting(l);
+	(void)wr_life_resume(l);
+	if (changed || again || waits != wr_life_waiting(l))
 		(void)wr_life_save(l);
 	pthread_mutex_unlock(&l->busy);
 }

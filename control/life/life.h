@@ -47,7 +47,7 @@
 #define WR_LIFE_EVENTS(X)                                                                          \
 	X(SIG_OK, "signatures, sums and version are good")                                         \
 	X(COMPILE_OK, "weir-compile made shards of it")                                            \
-	X(STAGE_ACK, "the dataplane has mapped it")                                                \
+	X(STAGE_ACK, "the dataplane has its shards")                                               \
 	X(COMMIT_ACK, "every worker uses it for new uploads")                                      \
 	X(SUPERSEDED, "another version is in force")                                               \
 	X(DRAINED, "no upload is judged by it any more")                                           \
@@ -83,10 +83,13 @@ struct wr_life_conf {
 	void *find_ctx;
 	/*
 	 * Compiles the folders as one ruleset and puts it in force; waits for it. 200: every worker
-	 * uses it; 202: kept, the dataplane gets it when it is there; else refused, and what was in
-	 * force stays. *reply is what there is to say.
+	 * uses it; 202: kept, the dataplane gets it when it is there; 202 with "state": "staged":
+	 * kept until a generation has drained, and what was in force stays; else refused, and what
+	 * was in force stays. *reply is what there is to say.
 	 */
 	int (*activate)(void *ctx, const char *const *dir, unsigned n, json_t **reply);
+	/* Tries again what is staged; 404: nothing is. NULL: nothing ever is. */
+	int (*resume)(void *ctx, json_t **reply);
 	void *activate_ctx;
 	struct wr_ship_limits limits;
 	uint64_t (*now)(void);        /* unix seconds; NULL: the clock. A test jumps with it */
@@ -126,7 +129,12 @@ int wr_life_suppress(struct wr_life *l, const struct wr_life_order *o, json_t **
 /* Everything there is to know; new reference. */
 json_t *wr_life_status(struct wr_life *l);
 /* Now and then: ends overlays that expired, retires what has drained (all generations below
- * oldest). */
+ * oldest), puts in force what waited for that. */
 void wr_life_tick(struct wr_life *l, uint64_t oldest_generation);
+/* How many names have a version that waits for a drain. */
+unsigned wr_life_waiting(struct wr_life *l);
+/* Compiles and activates again what is in force: a suppression in it has ended. A status; 404: no
+ * bundle was pushed. */
+WR_MUST_USE int wr_life_refresh(struct wr_life *l);
 
 #endif

@@ -30,6 +30,7 @@ static uint64_t previous(json_t *nm)
 
 		if (wr_life_u64(e, "version") != active &&
 		    (s == WR_LIFE_DRAINING || s == WR_LIFE_RETIRED) &&
+		    wr_life_u64(e, "activated") != 0 &&
 		    !json_is_true(json_object_get(e, "removed")))
 			return wr_life_u64(e, "version");
 	}
@@ -142,7 +143,7 @@ static json_t *make_line(struct wr_life *l, const struct wr_life_order *o, const
 static int lower(struct wr_life *l, const struct wr_life_order *o, const char *mode, json_t **reply)
 {
 	json_t *nm = wr_life_name(l, o->bundle, false), *before, *all, *line = NULL;
-	uint64_t active = wr_life_u64(nm, "active");
+	uint64_t active = wr_life_target(nm);
 	int status;
 
 	if (nm == NULL || active == 0)

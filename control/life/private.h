@@ -3,8 +3,9 @@
  * private - shared by the files of life/.
  *
  * The state is one JSON document, life.json:
- *   { "bundles": { NAME: { "floor", "active", "pinned": null | {...}, "versions": [...],
- *                          "overlay": [...] } }, "rejected": [...] }
+ *   { "bundles": { NAME: { "floor", "active", "staged"?, "waiting"?, "pinned": null | {...},
+ *                          "versions": [...], "overlay": [...] } }, "rejected": [...] }
+ * staged: a version that goes in force as soon as a generation has drained; waiting: in words.
  */
 #ifndef WR_LIFE_PRIVATE_H
 #define WR_LIFE_PRIVATE_H
@@ -52,6 +53,8 @@ json_t *wr_life_version(json_t *name, uint64_t version);
 uint64_t wr_life_u64(const json_t *o, const char *key);
 void wr_life_set_u64(json_t *o, const char *key, uint64_t v);
 enum wr_life_state wr_life_state_of(const json_t *entry);
+/* What the name's version is, or will be once a generation has drained; 0 = none. */
+uint64_t wr_life_target(const json_t *name);
 /* Makes the step of the table; an illegal one is a bug of the caller. */
 void wr_life_step(json_t *entry, enum wr_life_event e);
 
@@ -59,10 +62,12 @@ void wr_life_step(json_t *entry, enum wr_life_event e);
  */
 
 /*
- * Puts in force: every name's active version, but `version` for `name`. The status of
- * conf.activate; *reply is its answer. On success the document says so (not saved yet).
+ * Puts in force: every name's target, but `version` for `name`. The status of conf.activate; *reply
+ * is its answer. On success the document says so (not saved yet).
  */
 int wr_life_activate(struct wr_life *l, const char *name, uint64_t version, json_t **reply);
+/* Tries again what is staged: the loader's, or all of it anew after a restart. 404: nothing is. */
+int wr_life_resume(struct wr_life *l);
 /* Versions beyond WR_LIFE_KEEP go, history beyond WR_LIFE_HISTORY too. */
 void wr_life_prune(struct wr_life *l, const char *name);
 

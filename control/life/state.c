@@ -21,6 +21,7 @@ static const struct {
 	{ S(COMPILED), E(SUPERSEDED), S(RETIRED)  }, /* it waited for a dataplane and never was in force */
 	{ S(COMPILED), E(FAIL),       S(REJECTED) },
 	{ S(STAGED),   E(COMMIT_ACK), S(ACTIVE)   },
+	{ S(STAGED),   E(SUPERSEDED), S(RETIRED)  }, /* it waited for a drain, and a newer one came */
 	{ S(STAGED),   E(FAIL),       S(REJECTED) },
 	{ S(ACTIVE),   E(SUPERSEDED), S(DRAINING) },
 	{ S(DRAINING), E(DRAINED),    S(RETIRED)  },

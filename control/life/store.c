@@ -267,6 +267,13 @@ uint64_t wr_life_u64(const json_t *o, const char *key)
 	return v < 0 ? 0 : (uint64_t)v;
 }
 
+uint64_t wr_life_target(const json_t *name)
+{
+	uint64_t staged = wr_life_u64(name, "staged");
+
+	return staged != 0 ? staged : wr_life_u64(name, "active");
+}
+
 void wr_life_set_u64(json_t *o, const char *key, uint64_t v)
 {
 	json_object_set_new(o, key, json_integer((json_int_t)v));

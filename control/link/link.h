@@ -95,7 +95,8 @@ void wr_session_put(struct wr_link *l, struct wr_session *s);
 
 /*
  * Pushes the shards, stages and commits. 0 = every worker uses it for new requests. The files must
- * stay in place while the ruleset is active (wr_link_set_active()).
+ * stay in place while the ruleset is active (wr_link_set_active()). -EAGAIN: as many generations as
+ * a dataplane holds are in use by uploads; come again when one has drained.
  */
 WR_MUST_USE int wr_link_push(struct wr_link *l, const struct wr_ruleset_files *rs,
                              uint64_t *generation, char *err);

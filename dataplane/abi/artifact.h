@@ -27,6 +27,8 @@
 #define WR_ARTIFACT_VERSION 3u
 #define WR_SHARD_BYTES_MAX  (1ull << 38)
 
+#define WR_GENERATIONS_MAX 8u /* rulesets that a dataplane holds at once; one more waits */
+
 #define WR_META_BUNDLES_MAX WR_RECORD_BUNDLES
 #define WR_META_RULES_MAX   200000u
 #define WR_META_LISTS_MAX   4096u

@@ -23,7 +23,7 @@
 #include "base/base.h"
 #include "handoff/decision.h"
 
-#define WR_RULESETS_MAX 8u
+#define WR_RULESETS_MAX WR_GENERATIONS_MAX
 
 struct wr_ruleset;
 struct hs_database;

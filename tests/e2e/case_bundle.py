@@ -33,7 +33,11 @@ class Team:
         return subprocess.run([WEIR, "--socket", self.lab.env["WEIR_SOCKET"], *args], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=60)
 
-    def push(self, version):
+    def status(self):
+        return json.loads(self.weir("bundle", "status", "--json").stdout)["bundles"].get(self.name, {})
+
+    def push(self, version, may_wait=False):
+        """True: every worker uses it; False: it waits for a drain."""
         folder = os.path.join(self.dir, f"v{version}")
         os.makedirs(os.path.join(folder, "rules"))
         with open(os.path.join(folder, "manifest.yaml"), "w") as f:
@@ -46,7 +50,10 @@ class Team:
         for args in (("bundle", "build", folder, "-o", archive), ("bundle", "push", archive)):
             p = self.weir(*args)
             need(p.returncode == 0, f"{args}: {p.stdout}{p.stderr}")
+        if may_wait and "is staged: " in p.stdout and "waiting for drain" in p.stdout:
+            return False
         need("is active" in p.stdout, f"the push did not wait for the workers: {p.stdout}")
+        return True
 
 
 def judged_by(record):
@@ -117,25 +124,44 @@ def _(lab):
         data = b"z" * 4000 + MARK + b"end"
         send_cut(s, [put_head("/sw/long", len(data)), data[:1000]])
         time.sleep(0.2)
-        waiting = 0
+        longer = []
         for v in range(first + 1, first + 21):
-            try:
-                team.push(v)
-            except Exception as e:  # eight generations at once; then a push has to wait, and says so
-                need("drain" in str(e) or "generation" in str(e) or "push" in str(e), str(e))
-                waiting += 1
+            if team.push(v, may_wait=True):
+                # An upload under each, or a generation would be gone before the next comes.
+                t = lab.connect()
+                send_cut(t, [put_head(f"/sw/long{v}", len(data)), data[:1000]])
+                longer.append((v, t))
+        last, waiting = first + 20, 20 - len(longer)
+        need(waiting >= 12, f"only {waiting} of twenty pushes waited, with an upload under each generation")
+        st = team.status()
+        same((st["staged"], st["active"]), (last, longer[-1][0]), "staged and active version")
+        need("waiting for drain" in st["waiting"], st["waiting"])
+        need("is staged: waiting for drain" in team.weir("bundle", "status").stdout, "status says that it waits")
+        same([v["state"] for v in st["versions"] if v["version"] == last], ["staged"], "state of the last")
+        same(lab.metrics().get("weir_bundle_staged"), 1.0, "weir_bundle_staged")
         t0 = lab.connect()
         t0.sendall(put_head("/sw/new", len(MARK)) + MARK)
         read_answer(t0)
         t0.close()
+        for v, t in longer:
+            t.sendall(data[1000:])
+            same(read_answer(t).status == 403, v % 2 == 1, f"answer to the upload under version {v}")
+            t.close()
+            same(judged_by(lab.record(f"/sw/long{v}")), v, f"version of the upload under {v}")
+        until("the version that waited, in force", lambda: team.status()["active"] == last)
+        need("staged" not in team.status(), "and nothing waits any more")
         s.sendall(data[1000:])
         answer = read_answer(s)
         s.close()
         same(answer.status, 403, "answer to the long upload")
         same(judged_by(lab.record("/sw/long")), first, "version of the long upload")
         new = judged_by(lab.record("/sw/new"))
-        need(new > first, f"a new upload is judged by version {new}")
-        need(waiting == 0 or new >= first + 6, f"{waiting} pushes were refused and version {new} is in force")
+        same(new, longer[-1][0], "version of a new upload while others wait")
+        t0 = lab.connect()
+        t0.sendall(put_head("/sw/newest", len(MARK)) + MARK)
+        read_answer(t0)
+        t0.close()
+        same(judged_by(lab.record("/sw/newest")), last, "version of an upload afterwards")
 
 
 @case("a rule that floods is lowered to shadow by itself", group="bundles")

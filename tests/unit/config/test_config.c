@@ -237,6 +237,10 @@ static void test_values(void)
 	OK(strcmp(k->bundle[0].key[0].file, "keys/a.pub") == 0, "its key");
 	IS(k->bundle[0].key[0].nmay, 1, "what it may sign");
 	IS(k->records_fsync, WR_FSYNC_SECOND, "records.fsync");
+	IS(k->breaker.blocks, 1000, "breaker.blocks");
+	IS(k->breaker.factor, 10, "breaker.factor");
+	IS(k->breaker.floor, 50, "breaker.floor");
+	IS(k->breaker.learn_minutes, 10, "breaker.learn, in minutes");
 	wr_config_free(c);
 }
 

@@ -88,7 +88,7 @@ class Control:
 
     def run(self, *args, cwd=None):
         p = subprocess.run([self.weir, "--socket", self.socket, *args], capture_output=True, text=True,
-                           cwd=cwd, timeout=60, check=False)
+                           cwd=cwd, timeout=300, check=False)
         return p.returncode, p.stdout, p.stderr
 
     def json(self, *args):

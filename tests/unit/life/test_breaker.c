@@ -16,9 +16,40 @@ static uint32_t hits(struct wr_breaker *b, const char *item, uint64_t now, uint3
 	return tripped;
 }
 
+static const struct wr_breaker_budget budget = {
+	.most = 1000, .factor = 10, .floor = 50, .learn = 10
+};
+
+/* Each budget by itself, and the other one off. */
+static void configured(void)
+{
+	const struct wr_breaker_budget absolute = { .most = 3 },
+	                               relative = { .factor = 2, .floor = 4, .learn = 1 };
+	struct wr_breaker *b = wr_breaker_new(&absolute);
+	uint64_t t = 60000000;
+
+	IS(hits(b, "rule:a", t, 2), 0, "a budget of three blocks a minute: two");
+	IS(hits(b, "rule:a", t, 1), 1, "three");
+	for (uint32_t m = 0; m < 100; m++)
+		(void)hits(b, "rule:b", t + 60 * m, 1);
+	IS(hits(b, "rule:b", t + 6000, 2), 0, "without a factor nothing is learned from");
+	wr_breaker_free(b);
+	b = wr_breaker_new(&relative);
+	IS(hits(b, "rule:a", t, 100000), 0, "without an absolute budget a new rule has none");
+	(void)hits(b, "rule:b", t, 3);
+	IS(hits(b, "rule:b", t + 60, 6), 0, "twice what a minute taught");
+	IS(hits(b, "rule:b", t + 60, 1), 1, "and one more");
+	(void)hits(b, "rule:c", t, 1);
+	IS(hits(b, "rule:c", t + 60, 4), 0, "up to the floor nothing is too many");
+	IS(hits(b, "rule:c", t + 60, 1), 1, "above it the factor counts");
+	wr_breaker_tune(b, &absolute);
+	IS(hits(b, "rule:d", t, 3), 1, "other budgets from now on");
+	wr_breaker_free(b);
+}
+
 int main(void)
 {
-	struct wr_breaker *b = wr_breaker_new(1000);
+	struct wr_breaker *b = wr_breaker_new(&budget);
 	uint64_t t = 60000000;
 	char name[32];
 
@@ -30,22 +61,22 @@ int main(void)
 	IS(hits(b, "rule:new", t, 1000), 1, "watched again after it was closed");
 	IS(hits(b, "rule:other", t, 999), 0, "another item has its own budget");
 
-	for (uint32_t m = 0; m < WR_BREAKER_LEARN; m++)
+	for (uint32_t m = 0; m < budget.learn; m++)
 		(void)hits(b, "rule:calm", t + 60 * m, 6);
-	IS(hits(b, "rule:calm", t + 60 * WR_BREAKER_LEARN, 60), 0, "ten times what it learned");
-	IS(hits(b, "rule:calm", t + 60 * WR_BREAKER_LEARN, 1), 1, "one more");
+	IS(hits(b, "rule:calm", t + 60 * budget.learn, 60), 0, "ten times what it learned");
+	IS(hits(b, "rule:calm", t + 60 * budget.learn, 1), 1, "one more");
 
-	for (uint32_t m = 0; m < WR_BREAKER_LEARN - 1; m++)
+	for (uint32_t m = 0; m < budget.learn - 1; m++)
 		(void)hits(b, "rule:young", t + 60 * m, 6);
-	IS(hits(b, "rule:young", t + 60 * (WR_BREAKER_LEARN - 1), 400), 0,
+	IS(hits(b, "rule:young", t + 60 * (budget.learn - 1), 400), 0,
 	   "a minute less of experience: only the absolute budget counts");
 
-	for (uint32_t m = 0; m < 2 * WR_BREAKER_LEARN; m++)
+	for (uint32_t m = 0; m < 2 * budget.learn; m++)
 		(void)hits(b, "rule:busy", t + 60 * m, 90);
-	IS(hits(b, "rule:busy", t + 120 * WR_BREAKER_LEARN, 890), 0, "a busy rule may be busy");
+	IS(hits(b, "rule:busy", t + 120 * budget.learn, 890), 0, "a busy rule may be busy");
 
 	(void)hits(b, "rule:rare", t, 1);
-	IS(hits(b, "rule:rare", t + 6000, WR_BREAKER_FLOOR), 0, "few blocks are never too many");
+	IS(hits(b, "rule:rare", t + 6000, budget.floor), 0, "few blocks are never too many");
 	IS(hits(b, "rule:rare", t + 6000, 1), 1, "more, from a rule that hardly ever hits, are");
 	IS(hits(b, "rule:back", t, 1), 0, "a first block");
 	IS(hits(b, "rule:back", t - 100000, 998), 0,
@@ -58,7 +89,8 @@ int main(void)
 		(void)wr_breaker_hit(b, "core", name, t);
 	}
 	OK(wr_breaker_lost(b) > 0, "beyond the table's size items are counted as not watched");
-	IS(hits(b, "rule:busy", t + 120 * WR_BREAKER_LEARN, 200), 1, "and those inside still are");
+	IS(hits(b, "rule:busy", t + 120 * budget.learn, 200), 1, "and those inside still are");
 	wr_breaker_free(b);
+	configured();
 	return tap_done();
 }

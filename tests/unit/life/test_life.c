@@ -33,6 +33,19 @@ static const struct wr_ship_trust *find(void *ctx, const char *name)
 	return name != NULL && strcmp(name, "second") == 0 ? &trust2 : NULL;
 }
 
+static const char *next_state; /* what the loader says of a 202 */
+static int resume_status = 404, resumed;
+
+/* The loader's part of a wait: what it was last given is in force now, or still is not. */
+static int resume(void *ctx, json_t **reply)
+{
+	(void)ctx;
+	resumed++;
+	*reply = json_pack("{s:s,s:s,s:i}", "state", resume_status == 202 ? "staged" : "active",
+	                   "error", "no", "generation", 9);
+	return resume_status;
+}
+
 static uint64_t memory_free = 1ull << 40;
 
 static uint64_t free_bytes(void)
@@ -77,6 +90,10 @@ static int activate(void *ctx, const char *const *dir, unsigned n, json_t **repl
 		return next_status;
 	}
 	*reply = json_pack("{s:b,s:o,s:i}", "ok", 1, "bundles", bundles, "generation", 1);
+	if (next_state != NULL) {
+		json_object_set_new(*reply, "state", json_string(next_state));
+		return next_status;
+	}
 	snprintf(tmp, sizeof(tmp), "%s.tmp", force_file);
 	if (json_dump_file(*reply, tmp, 0) != 0 || rename(tmp, force_file) != 0)
 		abort();
@@ -90,6 +107,7 @@ static void start(void)
 	struct wr_life_conf c = { .dir = state,
 		                  .find = find,
 		                  .activate = activate,
+		                  .resume = resume,
 		                  .limits = WR_SHIP_LIMITS_DEFAULT,
 		                  .now = now,
 		                  .free_bytes = free_bytes };
@@ -121,6 +139,8 @@ static void fresh(void)
 		abort();
 	snprintf(force_file, sizeof(force_file), "%s.force", state);
 	next_status = 200;
+	next_state = NULL;
+	resume_status = 404;
 	start();
 }
 
@@ -320,6 +340,83 @@ static void ways_back(void)
 	OK(forced("core", "version") == 1, "changes nothing");
 }
 
+static void stages(int how)
+{
+	next_status = how;
+	next_state = how == 202 ? "staged" : NULL;
+}
+
+/* More generations in use than a dataplane holds: a push waits, and comes by itself. */
+static void waits(void)
+{
+	struct wr_life_order o = { .bundle = "core", .reason = "r", .who = "op" };
+	json_t *v;
+	int s;
+
+	fresh();
+	s = push("core", 1, "enforce", "", &v);
+	expect(200, NULL, s, v, "a first version");
+	stages(202);
+	s = push("core", 2, "enforce", "", &v);
+	expect(202, NULL, s, v, "no place for the second");
+	OK(state_is("core", 2, "staged") && state_is("core", 1, "active"), "it is staged");
+	OK(number("core", "active") == 1 && number("core", "staged") == 2 &&
+	           number("core", "floor") == 2,
+	   "the first stays in force, the floor is the second's");
+	s = push("core", 3, "enforce", "", &v);
+	expect(202, NULL, s, v, "nor for the third");
+	OK(state_is("core", 3, "staged") && state_is("core", 2, "retired"),
+	   "it takes the place of the one that waited");
+	IS(wr_life_waiting(life), 1, "one name waits");
+	resume_status = 202;
+	resumed = 0;
+	wr_life_tick(life, 1);
+	OK(resumed == 1 && state_is("core", 3, "staged"), "each tick tries, and changes nothing");
+	start();
+	OK(state_is("core", 3, "staged") && number("core", "active") == 1,
+	   "a restart does not forget it");
+	resume_status = 404;
+	stages(200);
+	wr_life_tick(life, 1);
+	OK(state_is("core", 3, "active") && state_is("core", 1, "draining") &&
+	           forced("core", "version") == 3 && number("core", "staged") == 0,
+	   "it comes into force once there is a place");
+	s = wr_life_rollback(life, &o, &v);
+	expect(200, NULL, s, v, "rolled back");
+	IS(forced("core", "version"), 1, "to what was in force, not to what only waited");
+
+	stages(202);
+	s = push("core", 4, "enforce", "", &v);
+	expect(202, NULL, s, v, "another that waits");
+	stages(200);
+	s = push("second", 1, "enforce", "", &v);
+	expect(200, NULL, s, v, "another name finds a place");
+	OK(forced("core", "version") == 4 && state_is("core", 4, "active"),
+	   "and takes along what waited");
+	stages(202);
+	s = push("core", 5, "enforce", "", &v);
+	expect(202, NULL, s, v, "one that the dataplane refuses later");
+	resume_status = 409;
+	wr_life_tick(life, 1);
+	OK(state_is("core", 5, "rejected") && number("core", "active") == 4 &&
+	           wr_life_waiting(life) == 0,
+	   "is rejected; what was in force stays");
+	s = push("core", 6, "enforce", "", &v);
+	expect(202, NULL, s, v, "one that waits");
+	o.version = 3;
+	s = wr_life_rollback(life, &o, &v);
+	expect(202, NULL, s, v, "a rollback supersedes it");
+	OK(state_is("core", 6, "retired") && state_is("core", 3, "staged"), "and waits itself");
+	resume_status = 200;
+	wr_life_tick(life, 1);
+	OK(state_is("core", 3, "active") && number("core", "active") == 3,
+	   "until the dataplane takes it");
+	stages(200);
+	wr_life_tick(life, 1);
+	IS(wr_life_refresh(life), 200, "what is in force is compiled again when asked");
+	OK(forced("core", "version") == 3 && state_is("core", 3, "active"), "and stays what it is");
+}
+
 static void overlays(void)
 {
 	struct wr_life_order o = {
@@ -476,6 +573,7 @@ int main(void)
 	trust2.key[0] = trust.key[0];
 	versions();
 	ways_back();
+	waits();
 	overlays();
 	killed(false);
 	killed(true);
