@@ -2,7 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,12 +183,14 @@ void wr_ship_files_free(struct wr_ship_files *f)
 
 int wr_ship_sha256(int dirfd, const char *path, uint8_t out[32])
 {
-	crypto_hash_sha256_state h;
+	/* OpenSSL's uses the CPU's SHA instructions: lists are hundreds of megabytes. */
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	uint8_t *buf = malloc(1 << 18);
 	int fd = wr_bundle_open(dirfd, path);
-	int rc = fd < 0 ? fd : buf == NULL ? -ENOMEM : 0;
+	int rc = fd < 0 ? fd : buf == NULL || md == NULL ? -ENOMEM : 0;
 
-	crypto_hash_sha256_init(&h);
+	if (rc == 0 && EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
+		rc = -EIO;
 	while (rc == 0) {
 		ssize_t n = read(fd, buf, 1 << 18);
 
@@ -198,9 +200,12 @@ int wr_ship_sha256(int dirfd, const char *path, uint8_t out[32])
 			rc = -errno;
 		if (n <= 0)
 			break;
-		crypto_hash_sha256_update(&h, buf, (unsigned long long)n);
+		if (EVP_DigestUpdate(md, buf, (size_t)n) != 1)
+			rc = -EIO;
 	}
-	crypto_hash_sha256_final(&h, out);
+	if (rc == 0 && EVP_DigestFinal_ex(md, out, NULL) != 1)
+		rc = -EIO;
+	EVP_MD_CTX_free(md);
 	if (fd >= 0)
 		close(fd);
 	free(buf);
