@@ -34,15 +34,19 @@ static_assert(offsetof(struct wr_flow, key) == 0, "prefetching the key brings th
 WR_MUST_USE struct wr_flow_table *wr_flow_new(uint32_t capacity);
 void wr_flow_free(struct wr_flow_table *t);
 
-#define WR_FLOW_TWIN_LINES 6u /* of a twin that are prefetched */
-
-/* idx[i] = entry of p[i] or 0. twin/twin_size: the array beside, to prefetch, or NULL. */
+/*
+ * idx[i] = entry of p[i] or 0. twin: the cold array of entries of twin_size bytes, or NULL; the
+ * first WR_FLOW_TWIN_LINES lines of each are on their way to the second cache level afterwards.
+ */
+#define WR_FLOW_TWIN_LINES 7u
 void wr_flow_find_burst(struct wr_flow_table *t, const struct wr_pkt *p, uint16_t n, uint32_t *idx,
                         const void *twin, uint32_t twin_size);
 uint32_t wr_flow_find(struct wr_flow_table *t, const struct wr_flow_key *key, uint64_t hash);
 uint32_t wr_flow_insert(struct wr_flow_table *t, const struct wr_flow_key *key, uint64_t hash);
 void wr_flow_remove(struct wr_flow_table *t, uint32_t idx);
 struct wr_flow *wr_flow_at(struct wr_flow_table *t, uint32_t idx);
+/* Is idx (0 is allowed) in use, and by this key? */
+bool wr_flow_is(const struct wr_flow_table *t, uint32_t idx, const struct wr_flow_key *key);
 bool wr_flow_used(const struct wr_flow_table *t, uint32_t idx);
 uint32_t wr_flow_count(const struct wr_flow_table *t);
 uint32_t wr_flow_capacity(const struct wr_flow_table *t);

@@ -48,17 +48,22 @@ struct wr_seg {
 };
 
 struct wr_half { /* what one end has sent */
-	uint64_t nxt, dlv, sent, top, acked;
+	/* The first line is all that an in-order segment of the watched direction, or an
+	 * acknowledgement that brings nothing new, touches. */
+	uint64_t nxt, sent, acked;
 	uint64_t edge; /* largest right edge that the other end ever offered */
 	uint64_t fin;  /* offset of the FIN, WR_TCP_NONE = none seen */
 	uint32_t isn, ts_recent;
-	uint32_t head, tail, cursor, unsent; /* in-order list; cursor: first not wholly delivered */
-	uint32_t ohead, otail;               /* out-of-order list, behind a gap */
-	uint16_t nsegs, nooo, last_window;
+	uint32_t head, ohead; /* in-order list; out-of-order list, behind a gap */
 	uint8_t wscale, has_wscale, has_ts, has_isn, fin_acked,
 	        lost; /* lost: a watched half lost track */
 	uint16_t mss;
+	/* What is kept. */
+	uint64_t dlv, top;
+	uint32_t tail, cursor, unsent, otail; /* cursor: first not wholly delivered */
+	uint16_t nsegs, nooo, last_window;
 };
+static_assert(offsetof(struct wr_half, dlv) == WR_CACHE_LINE, "hot fields in one line");
 
 struct wr_tcp { /* one per worker */
 	struct wr_pool *segs;
@@ -78,9 +83,9 @@ static inline void wr_tcp_warm(const struct wr_tcp *t, uint32_t i)
 
 static inline void wr_tcp_warm_frame(const struct wr_tcp *t, uint32_t i)
 {
-	const struct wr_seg *g = wr_pool_at(t->segs, i);
+	const struct wr_seg *g = i != 0 ? wr_pool_at(t->segs, i) : NULL;
 
-	if (i == 0 || g->m == NULL)
+	if (g == NULL || g->m == NULL)
 		return;
 	__builtin_prefetch(g->m, 1);
 	__builtin_prefetch((const char *)g->m + WR_CACHE_LINE); /* its pool, its next segment */

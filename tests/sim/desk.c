@@ -310,7 +310,8 @@ int boot(const char *compiler, const char *bundle)
 	a.stats = &stats;
 	a.records = records;
 	a.events = events;
-	a.key = (struct wr_mix_key){ { 1, 2, 3, 4 } };
+	a.key = (struct wr_mix_key){ { 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+		                       0xd6e8feb86659fd93 } };
 	a.seed = 42;
 	a.digest = WR_DIGEST_PORTABLE;
 	worker = wr_worker_new(&a, err, sizeof(err));
