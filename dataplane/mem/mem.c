@@ -17,7 +17,7 @@ struct block {
 };
 
 static struct wr_mem_opts options;
-static bool sealed;
+static bool sealed, lazy;
 static uint64_t bytes_mapped;
 
 void wr_mem_setup(const struct wr_mem_opts *opts)
@@ -48,11 +48,14 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 
 static void *map(uint64_t *size)
 {
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (options.prefault ? MAP_POPULATE : 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS |
+	            (lazy               ? MAP_NORESERVE
+	             : options.prefault ? MAP_POPULATE
+	                                : 0);
 	uint64_t want = *size;
 	void *p = MAP_FAILED;
 
-	if (options.hugepages && want >= HUGE_FROM) {
+	if (options.hugepages && !lazy && want >= HUGE_FROM) {
 		*size = round_up(want, HUGE_BYTES);
 		p = mmap(NULL, *size, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB, -1, 0);
 	}
@@ -124,6 +127,16 @@ struct wr_pool *wr_pool_new(const char *name, uint32_t n, uint32_t size)
 		p->link[i] = i + 1;
 	p->link[0] = 0;
 	p->head = 1;
+	return p;
+}
+
+struct wr_pool *wr_pool_new_lazy(const char *name, uint32_t n, uint32_t size)
+{
+	struct wr_pool *p;
+
+	lazy = true;
+	p = wr_pool_new(name, n, size);
+	lazy = false;
 	return p;
 }
 

@@ -58,6 +58,10 @@ struct wr_pool {          /* fields are private to the inline functions below */
 /* n slots of `size` bytes; strides of at least a cache line are multiples of it. All zeroed at
  * first. */
 WR_MUST_USE struct wr_pool *wr_pool_new(const char *name, uint32_t n, uint32_t size);
+/* As wr_pool_new, but a page is touched when a slot in it is first given: for large budgets of
+ * which little is used at most times. Slots are given lowest index first, so a small load stays
+ * small. */
+WR_MUST_USE struct wr_pool *wr_pool_new_lazy(const char *name, uint32_t n, uint32_t size);
 void wr_pool_free(struct wr_pool *p); /* the pool itself; NULL is allowed */
 WR_NORETURN void wr_pool_broken(const struct wr_pool *p, uint32_t idx);
 

@@ -23,7 +23,9 @@
 
 enum wr_object_state {
 	WR_OBJ_RECEIVING, /* bytes are coming */
+	WR_OBJ_DRAINING,  /* an object in several requests: kept parts are being scanned */
 	WR_OBJ_FINISHING, /* all bytes are here, digests run behind */
+	WR_OBJ_WHOLE,     /* a piece that is judged and waits for the whole's verdict */
 	WR_OBJ_RECORDS,   /* decided; waits for room in the record ring */
 	WR_OBJ_ANSWER,    /* decided and released: waits for the store's answer */
 	WR_OBJ_DONE,      /* everything is known: the record can be written */
@@ -55,6 +57,8 @@ struct wr_object {
 	uint32_t causes; /* 1 << enum wr_cause */
 	uint16_t reason; /* enum wr_reason that decided, 0 = none */
 	uint16_t framing_bits;
+	uint32_t piece; /* in worker/: what this request is to an object in several, 0 = none */
+	uint32_t spare3;
 	struct wr_ruleset *rs;
 	struct wr_http_head *head; /* shared by the parts of a form; the last one gives it back */
 	uint64_t bytes;
@@ -65,6 +69,8 @@ struct wr_object {
 	uint16_t proxy_port;
 	uint8_t proxy_source, spare[5];
 	uint8_t id[16], decision_id[16];
+	struct wr_ruleset *scan_rs; /* of the pattern stream, when that is older; else NULL */
+	uint8_t object_id[16]; /* shared by the pieces of an object and the whole, zero = none */
 	struct wr_view_state view[WR_VIEW_COUNT];
 	struct wr_decision decision;
 	char filename[256], declared[128], type[64];
@@ -96,6 +102,11 @@ static inline void wr_object_warm(const struct wr_pool *pool, uint32_t i)
 static inline void wr_object_cause(struct wr_object *o, enum wr_cause c)
 {
 	o->causes |= 1u << c;
+}
+
+static inline bool wr_object_undecided(const struct wr_object *o)
+{
+	return o->state <= WR_OBJ_FINISHING;
 }
 
 /* Where the canary looks: 0..999999, the same for an id on every machine. */

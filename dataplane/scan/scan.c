@@ -358,6 +358,33 @@ int wr_scan_end(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream)
 	return st->fresh;
 }
 
+uint32_t wr_scan_fork(struct wr_lcore *lc, struct wr_scan *s, const struct wr_scan *from,
+                      uint32_t stream)
+{
+	const struct stream *src = &from->st[stream];
+	uint32_t bits = (wr_ruleset_nrules(src->rs) + 63) / 64, idx = wr_scan_open(lc, s, src->rs);
+	struct stream *st = &s->st[idx];
+	uint64_t *seen_bits = st->seen;
+
+	if (idx == 0)
+		return 0;
+	*st = *src;
+	st->hs = NULL;
+	st->seen = seen_bits;
+	memcpy(st->seen, src->seen, bits * sizeof(*st->seen));
+	s->hits[idx] = from->hits[stream];
+	if (src->hs == NULL)
+		return idx;
+	s->opening = idx;
+	if (hs_copy_stream(&st->hs, src->hs) != HS_SUCCESS) {
+		st->hs = NULL;
+		st->flags |= ST_FAILED;
+		wr_count(lc, WR_R_SCAN_ERROR, 1);
+	}
+	s->opening = 0;
+	return idx;
+}
+
 uint32_t wr_scan_hits(const struct wr_scan *s, uint32_t stream, const struct wr_hit **hit_out,
                       bool *more)
 {

@@ -68,6 +68,12 @@ int wr_scan_end(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream);
 uint32_t wr_scan_hits(const struct wr_scan *s, uint32_t stream, const struct wr_hit **hit,
                       bool *more);
 uint64_t wr_scan_bytes(const struct wr_scan *s, uint32_t stream); /* scanned so far */
+/*
+ * A stream that goes on where `stream` of `from` stands, hits included, with no tie to it: 0 = no
+ * slot. from may be another worker's, as long as that worker leaves the stream alone for the call.
+ */
+uint32_t wr_scan_fork(struct wr_lcore *lc, struct wr_scan *s, const struct wr_scan *from,
+                      uint32_t stream);
 void wr_scan_close(struct wr_lcore *lc, struct wr_scan *s, uint32_t stream);
 
 #endif

@@ -8,6 +8,7 @@
  * unwrap.c  events of the parsers -> objects and bytes
  * view.c    bytes of one view -> its scanners; types and what is odd about them
  * upload.c  the end of an upload: verdict, release, record
+ * session.c, whole.c  objects that come in several requests (session.h)
  * block.c   what follows a block: reset the store, answer the client
  * record.c  verdict records
  * emit.c    frames that go out, and frames that Weir makes itself
@@ -29,6 +30,7 @@
 #include "verdict/verdict.h"
 #include "worker/exchange.h"
 #include "worker/look.h"
+#include "worker/session.h"
 #include "worker/worker.h"
 
 #define JOBS          256u /* pattern jobs gathered before a scan: a burst and its backlog */
@@ -96,6 +98,9 @@ struct conn {
 	struct wr_block block;
 	uint32_t blocked_obj;
 	uint16_t blocked_reason;
+	uint8_t head_body;            /* the request has a body */
+	uint32_t piece, piece_causes; /* what the request is to an object in several, until its
+	                                 object takes it; what its objects must say */
 	struct wr_pkt_template to_store, to_client; /* frames as they go to each side */
 	struct wr_http_proxy proxy;
 };
@@ -116,6 +121,10 @@ struct wr_worker {
 	struct wr_http *http;
 	struct wr_pool *objects;
 	struct wr_body_pool *bodies;
+	struct wr_resume *resume; /* objects in several requests */
+	struct wr_pool *pieces;   /* their requests */
+	struct whole_look *looks; /* by session */
+	uint32_t work, work_tail; /* sessions with kept bytes whose turn has come */
 	struct wr_scan *scan;
 	struct wr_digest *digest;
 	uint32_t *digest_owner; /* digest slot -> object * 4 + view */
@@ -225,7 +234,7 @@ void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_
 void upload_release(struct wr_worker *w, uint32_t oi);
 void object_free(struct wr_worker *w, uint32_t oi);
 bool upload_resume_fifo(struct wr_worker *w, struct conn *c);
-void upload_response(struct wr_worker *w, struct conn *c, uint16_t status);
+void upload_response(struct wr_worker *w, struct conn *c, const struct wr_http_rhead *h);
 /* block.c */
 void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why);
 void block_step(struct wr_worker *w, struct conn *c);

@@ -121,6 +121,7 @@ static void fixed_part(struct wr_worker *w, struct wr_record *r, const struct wr
 	r->abi = WR_ABI_VERSION;
 	memcpy(r->decision_id, o->decision_id, 16);
 	memcpy(r->upload_id, o->id, 16);
+	memcpy(r->object_id, o->object_id, 16);
 	r->ts_ns = w->lc.now + real;
 	r->first_byte_ns = o->first_ns + real;
 	r->last_byte_ns = o->last_ns + real;

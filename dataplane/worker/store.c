@@ -9,7 +9,7 @@ static void responses(struct wr_worker *w, struct conn *c, struct wr_span *span)
 		switch (wr_http_resp_next(&w->lc, &c->resps, span, &out)) {
 		case WR_HTTP_RESP_HEAD:
 			if (!out.interim)
-				upload_response(w, c, out.status);
+				upload_response(w, c, wr_http_resp_head(&c->resps));
 			break;
 		case WR_HTTP_RESP_END:
 			c->resp++;

@@ -145,6 +145,8 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 		c->cap = h->start;
 		return false;
 	}
+	if (!session_request(w, c, h, is_upload(h)))
+		return false;
 	if (!is_upload(h))
 		return true;
 	c->up = 1;
@@ -167,6 +169,7 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 	if (oi == 0)
 		return no_object(w, c);
 	wr_object_cause(wr_object_at(w->objects, oi), WR_C_DECODER_BUDGET);
+	session_attach(w, c, oi, false);
 	view_open(w, wr_object_at(w->objects, oi), oi, WR_VIEW_RAW);
 	open_push(c, oi, UINT32_MAX);
 	return true;
@@ -197,6 +200,8 @@ static void object_bytes(struct wr_worker *w, uint32_t oi, enum wr_view view,
 		o->bytes += piece->len;
 	o->last_ns = w->lc.now;
 	view_bytes(w, o, oi, view, piece);
+	if (o->piece != 0 && view == WR_VIEW_RAW)
+		session_bytes(w, oi, piece);
 	if (piece->owner == NULL)
 		jobs_flush(w); /* lent for the call only */
 }
@@ -208,34 +213,6 @@ static void keep_text(char *to, uint32_t size, const struct wr_str *s)
 	if (n != 0)
 		memcpy(to, s->p, n);
 	to[n] = '\0';
-}
-
-static bool has_query(const struct wr_str *target, const char *word)
-{
-	const char *q = target->p != NULL ? memchr(target->p, '?', target->len) : NULL;
-
-	return q != NULL &&
-	       memmem(q, (size_t)(target->p + target->len - q), word, strlen(word)) != NULL;
-}
-
-/*
- * Is the stored object more than this request's body? Then what was scanned here is a piece of it,
- * and the verdict must not read as if the object had been seen: S3 multipart (its completion too),
- * tus, GCS and IETF resumable uploads, ranges, blocks and appends. `Upload-Complete: ?1` on an
- * ordinary upload is a whole object.
- */
-static bool is_piece(const struct wr_http_head *h)
-{
-	if (h->content_range.p != NULL || h->upload_id.p != NULL || h->update_range.p != NULL ||
-	    h->upload_offset.p != NULL || h->upload_concat.p != NULL || h->goog_offset.p != NULL ||
-	    h->amz_copy_source.p != NULL)
-		return true;
-	if (h->upload_complete.p != NULL && !word(&h->upload_complete, "?1"))
-		return true;
-	if (has_query(&h->target, "comp=block") || has_query(&h->target, "comp=appendblock") ||
-	    has_query(&h->target, "comp=page"))
-		return true;
-	return h->cut && has_query(&h->target, "upload"); /* the id may be in what was cut off */
 }
 
 static bool body_begin(struct wr_worker *w, struct conn *c, const struct wr_body_out *out)
@@ -255,10 +232,7 @@ static bool body_begin(struct wr_worker *w, struct conn *c, const struct wr_body
 	o->part = m->part != 0;
 	o->kind = m->part != 0 ? WR_REC_PART : WR_REC_REQUEST;
 	o->norecord = m->kind == WR_BODY_FIELD || m->kind == WR_BODY_AROUND;
-	if (o->head != NULL && is_piece(o->head)) {
-		wr_object_cause(o, WR_C_PROTOCOL);
-		o->partial = 1;
-	}
+	session_attach(w, c, oi, m->kind == WR_BODY_WHOLE);
 	keep_text(o->declared, sizeof(o->declared), &m->type);
 	keep_text(o->filename, sizeof(o->filename), &m->filename);
 	open_push(c, oi, out->obj);
@@ -337,6 +311,7 @@ static bool request_done(struct wr_worker *w, struct conn *c)
 		 */
 		oi = object_begin(w, c);
 		if (oi != 0) {
+			session_attach(w, c, oi, true);
 			open_push(c, oi, UINT32_MAX);
 			upload_head_drop(w, c);
 			c->pending = 1;

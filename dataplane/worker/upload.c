@@ -56,6 +56,8 @@ void upload_head_drop(struct wr_worker *w, struct conn *c)
 	if (c->body != NULL)
 		wr_body_close(c->body);
 	c->body = NULL;
+	if (c->piece != 0) /* no object took it */
+		session_close(w, &c->piece);
 	if (c->rs != NULL)
 		wr_ruleset_close(c->rs, w->lc.id);
 	c->rs = NULL;
@@ -68,7 +70,11 @@ void object_free(struct wr_worker *w, uint32_t oi)
 	struct wr_object *o = wr_object_at(w->objects, oi);
 
 	scanners_close(w, o);
+	if (o->piece != 0)
+		session_close(w, &o->piece);
 	head_drop(w, o->head);
+	if (o->scan_rs != NULL)
+		wr_ruleset_close(o->scan_rs, w->lc.id);
 	if (o->rs != NULL)
 		wr_ruleset_close(o->rs, w->lc.id);
 	wr_pool_put(w->objects, oi);
@@ -108,6 +114,26 @@ void upload_refuse(struct wr_worker *w, struct conn *c, enum wr_reason why)
 /* --- the end of an upload
  * --------------------------------------------------------------------------- */
 
+/*
+ * The rule of o's ruleset that a hit names. A whole is judged by what is in force at its end; its
+ * stream may have begun under an older ruleset. NRULES: the rule is no longer there.
+ */
+static uint32_t rule_now(const struct wr_object *o, uint32_t rule)
+{
+	const struct wr_item *was, *is;
+	uint32_t n = wr_ruleset_nrules(o->rs);
+
+	if (o->scan_rs == NULL)
+		return rule;
+	was = wr_ruleset_rule(o->scan_rs, rule);
+	for (uint32_t i = 0; i < n; i++) {
+		is = wr_ruleset_rule(o->rs, i);
+		if (strcmp(is->id, was->id) == 0 && strcmp(is->bundle, was->bundle) == 0)
+			return i;
+	}
+	return n;
+}
+
 static uint32_t gather(struct wr_worker *w, const struct wr_object *o, struct wr_match *m,
                        bool *more)
 {
@@ -124,11 +150,15 @@ static uint32_t gather(struct wr_worker *w, const struct wr_object *o, struct wr
 			continue;
 		nh = v->stream != 0 ? wr_scan_hits(w->scan, v->stream, &hit, &cut) : 0;
 		*more |= cut;
-		for (k = 0; k < nh && n < MATCHES_MAX; k++)
-			m[n++] = (struct wr_match){ .item = hit[k].rule,
-				                    .offset = hit[k].offset,
-				                    .kind = WR_MATCH_PATTERN,
-				                    .view = (uint8_t)i };
+		for (k = 0; k < nh && n < MATCHES_MAX; k++) {
+			uint32_t rule = rule_now(o, hit[k].rule);
+
+			if (rule < wr_ruleset_nrules(o->rs))
+				m[n++] = (struct wr_match){ .item = rule,
+					                    .offset = hit[k].offset,
+					                    .kind = WR_MATCH_PATTERN,
+					                    .view = (uint8_t)i };
+		}
 		if (v->digested) {
 			k = wr_ruleset_lookup(o->rs, &v->digests, m + n, MATCHES_MAX - n);
 			for (uint32_t j = 0; j < k; j++)
@@ -174,7 +204,7 @@ void upload_finish(struct wr_worker *w, struct conn *c)
 	while (c->nopen > 0) {
 		struct wr_object *o = wr_object_at(w->objects, c->obj);
 
-		if (o->state == WR_OBJ_RECEIVING || o->state == WR_OBJ_FINISHING)
+		if (wr_object_undecided(o))
 			decide(w, o);
 		o->state = WR_OBJ_ANSWER;
 		scanners_close(w, o);
@@ -190,6 +220,16 @@ static void verdict_stands(struct wr_worker *w, uint32_t oi)
 
 	decide(w, o);
 	scanners_close(w, o);
+	if (o->decision.action != WR_A_BLOCK && o->piece != 0 && o->kind != WR_REC_OBJECT) {
+		switch (whole_begin(w, c, oi)) {
+		case WHOLE_BEGUN: return;
+		case WHOLE_FAILED:
+			wr_object_cause(o, WR_C_LIMIT);
+			decide(w, o);
+			break;
+		case WHOLE_NONE: break;
+		}
+	}
 	if (o->decision.action == WR_A_BLOCK) {
 		upload_block(w, c, oi);
 		return;
@@ -211,13 +251,31 @@ void upload_block_now(struct wr_worker *w, struct conn *c, uint32_t oi)
 	upload_block(w, c, oi);
 }
 
+/* A piece that is fine by itself, of a whole that is not. */
+static void piece_blocked(struct wr_object *piece, const struct wr_object *whole)
+{
+	bool bad = whole->decision.verdict == WR_V_MATCH;
+
+	piece->decision.verdict = bad ? WR_V_MATCH : whole->decision.verdict;
+	piece->decision.cause = bad ? WR_C_OBJECT_BAD : whole->decision.cause;
+	piece->decision.action = piece->decision.would = WR_A_BLOCK;
+}
+
 /* oi is decided and blocked: so is what is open around it. */
 void upload_block(struct wr_worker *w, struct conn *c, uint32_t oi)
 {
-	for (uint32_t i = 0; i < c->nopen; i++)
-		if (c->open[i] != oi)
-			wr_object_cause(wr_object_at(w->objects, c->open[i]), WR_C_ABORTED);
-	wr_object_at(w->objects, oi)->state = WR_OBJ_ANSWER;
+	struct wr_object *o = wr_object_at(w->objects, oi);
+
+	session_found_bad(w, o);
+	for (uint32_t i = 0; i < c->nopen; i++) {
+		struct wr_object *around = wr_object_at(w->objects, c->open[i]);
+
+		if (around->state == WR_OBJ_WHOLE)
+			piece_blocked(around, o);
+		else if (around != o)
+			wr_object_cause(around, WR_C_ABORTED);
+	}
+	o->state = WR_OBJ_ANSWER;
 	upload_finish(w, c);
 	block(w, c, oi, WR_R_NONE);
 }
@@ -244,6 +302,7 @@ void upload_release(struct wr_worker *w, uint32_t oi)
 	o->release_ns = w->lc.now;
 	o->committed = WR_COMMITTED_UNKNOWN;
 	c->pending = 0;
+	c->cap = WR_TCP_NONE;
 	if (c->body != NULL)
 		c->hold_passed = wr_body_hold_from(c->body);
 	open_pop(c);
@@ -257,15 +316,17 @@ void upload_release(struct wr_worker *w, uint32_t oi)
 	if (o->norecord && o->decision.verdict == WR_V_CLEAN) {
 		objs_remove(w, c, oi);
 		object_free(w, oi);
-		return;
+	} else {
+		w->promised++;
+		c->records++;
+		if (o->early) { /* its answer was there before */
+			o->committed = o->early == 2 ? WR_COMMITTED_YES : WR_COMMITTED_NO;
+			w->promised--;
+			record_queue(w, oi);
+		}
 	}
-	w->promised++;
-	c->records++;
-	if (o->early) { /* its answer was there before */
-		o->committed = o->early == 2 ? WR_COMMITTED_YES : WR_COMMITTED_NO;
-		w->promised--;
-		record_queue(w, oi);
-	}
+	if (c->obj != 0 && wr_object_at(w->objects, c->obj)->state == WR_OBJ_WHOLE)
+		upload_release(w, c->obj); /* the piece that completed it */
 }
 
 static bool digests_stand(const struct wr_object *o)
@@ -307,8 +368,9 @@ void upload_verdicts(struct wr_worker *w)
 }
 
 /* The store's final response to the oldest request without one. */
-void upload_response(struct wr_worker *w, struct conn *c, uint16_t status)
+void upload_response(struct wr_worker *w, struct conn *c, const struct wr_http_rhead *h)
 {
+	uint16_t status = h->status;
 	uint32_t req = c->resp + 1, next;
 	bool ok = status >= 200 && status < 300;
 
@@ -318,6 +380,8 @@ void upload_response(struct wr_worker *w, struct conn *c, uint16_t status)
 		next = o->next;
 		if (o->req != req)
 			continue;
+		if (o->piece != 0)
+			session_answer(w, o, h);
 		if (o->state != WR_OBJ_ANSWER || o->release_ns == 0) {
 			o->early = ok ? 2 : 1;
 			wr_count(&w->lc, ok ? WR_R_EARLY_SUCCESS : WR_R_EARLY_RESPONSE, 1);
@@ -336,7 +400,7 @@ void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_
 	for (uint32_t i = 0; i < c->nopen; i++) {
 		struct wr_object *o = wr_object_at(w->objects, c->open[i]);
 
-		if (o->state == WR_OBJ_RECEIVING || o->state == WR_OBJ_FINISHING)
+		if (wr_object_undecided(o))
 			wr_object_cause(o, o->early ? WR_C_EARLY_RESPONSE : why);
 	}
 	upload_finish(w, c);
@@ -363,6 +427,8 @@ void record_queue(struct wr_worker *w, uint32_t oi)
 	const struct wr_flow *f = wr_flow_at(w->flows, o->conn);
 
 	objs_remove(w, c, oi);
+	if (o->piece != 0)
+		session_close(w, &o->piece);
 	if (c->blocked_obj == oi)
 		c->blocked_obj = 0;
 	/* What the record needs of the connection, since that may be gone when there is room for

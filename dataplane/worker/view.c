@@ -126,7 +126,7 @@ static void findings(struct wr_object *o)
 	const struct wr_look *k = &o->look[inner];
 	char name[64];
 
-	if (o->partial)
+	if (o->partial && o->kind != WR_REC_OBJECT)
 		return;
 	for (unsigned i = 0; i < WR_LOOKS; i++)
 		if (o->view[i].used)

@@ -385,6 +385,9 @@ static bool must_block(struct wr_worker *w, struct wr_object *o)
 	const struct wr_hit *hit;
 	bool more;
 
+	/* What it carries on is bad, whatever it holds itself. */
+	if (o->causes & 1u << WR_C_OBJECT_BAD && !o->observe && ev.policy->ceiling == WR_A_BLOCK)
+		return true;
 	for (unsigned v = 0; v < WR_VIEW_COUNT; v++) {
 		uint32_t n = o->view[v].stream != 0
 		                     ? wr_scan_hits(w->scan, o->view[v].stream, &hit, &more)
@@ -535,6 +538,8 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 	jobs_flush(w);
 	stage(w, WR_STAGE_SCAN);
 	block_on_hits(w);
+	whole_work(w);
+	session_age(w);
 	upload_verdicts(w);
 	stage(w, WR_STAGE_DIGEST);
 	for (uint32_t i = 0; i < w->ntouched; i++) {

@@ -32,17 +32,28 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 		                   .expansion_ratio = conf->expansion_ratio,
 		                   .depth = conf->depth };
 
+	uint32_t sessions = wr_max_u32(uploads / 8, 16);
+	struct wr_resume_conf rc = { .sessions = sessions,
+		                     .parts = wr_max_u32(uploads, WR_RESUME_PARTS_MAX + 64),
+		                     .bad = wr_max_u32(sessions * 4, 4096),
+		                     .spool_bytes = conf->spool_bytes / share };
+
 	w->bodies = wr_body_pool_new(&bc);
 	w->flows = wr_flow_new(conns);
 	w->conn = wr_mem_alloc("connections", (conns + 1ull) * sizeof(struct conn));
 	w->tcp = wr_tcp_new(segs, conf->hold_budget_bytes / share);
 	w->http = wr_http_new(&hc);
 	w->objects = wr_pool_new("uploads", objects, sizeof(struct wr_object));
-	w->ndigests = objects * DIGESTS_PER_UPLOAD;
+	w->resume = wr_resume_new(&rc);
+	w->pieces = wr_pool_new("pieces", wr_max_u32(uploads / 4, 64), sizeof(struct piece));
+	w->looks = wr_mem_alloc("session looks", (sessions + 1ull) * sizeof(struct whole_look));
+	/* An object in several requests keeps a digest, a stream and the one it may go back to. */
+	w->ndigests = objects * DIGESTS_PER_UPLOAD + 2 * rc.sessions;
 	w->digest_owner = wr_mem_alloc("digest owners", (w->ndigests + 1ull) * sizeof(uint32_t));
-	w->scan = wr_scan_new(objects * DIGESTS_PER_UPLOAD, conf->stream_state_bytes);
-	return w->bodies && w->flows && w->conn && w->tcp && w->http && w->objects &&
-	       w->digest_owner && w->scan;
+	w->scan = wr_scan_new(objects * DIGESTS_PER_UPLOAD + 2 * rc.sessions,
+	                      conf->stream_state_bytes);
+	return w->resume && w->pieces && w->looks && w->bodies && w->flows && w->conn && w->tcp &&
+	       w->http && w->objects && w->digest_owner && w->scan;
 }
 
 struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n)
@@ -82,8 +93,8 @@ struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_
 	return w;
 fail:
 	snprintf(err, n,
-	         "worker %u: not enough memory: lower memory.connections or memory.uploads in "
-	         "weir.yaml",
+	         "worker %u: not enough memory: lower memory.connections, memory.uploads or "
+	         "memory.spool in weir.yaml",
 	         a->id);
 	wr_worker_free(w);
 	return NULL;
@@ -118,11 +129,16 @@ void wr_worker_free(struct wr_worker *w)
 	w->lc.records = NULL;
 	if (w->objects != NULL)
 		records_write(w);
+	if (w->resume != NULL)
+		whole_clear(w);
 	wr_digest_free(w->digest);
 	wr_scan_free(w->scan);
 	wr_mem_free(w->digest_owner);
 	look_free(w);
 	wr_pool_free(w->objects);
+	wr_resume_free(w->resume);
+	wr_pool_free(w->pieces);
+	wr_mem_free(w->looks);
 	wr_body_pool_free(w->bodies);
 	wr_http_free(w->http);
 	wr_tcp_free(w->tcp);

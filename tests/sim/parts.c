@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * parts - objects that come in several requests, through whole workers: each request by hand, each
+ * answer of the store by hand, and what left for the store asserted.
+ *
+ * usage: parts WEIR-COMPILE BUNDLE WORKERS
+ */
+#include <openssl/evp.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem/mem.h"
+#include "sim/load.h"
+#include "sim/rig.h"
+#include "tap.h"
+#include "worker/worker.h"
+
+#define MS      1000000ull
+#define S       1000000000ull
+#define RING    (512u << 10)
+#define MBUFS   4096u
+#define REAL    (1700000000 * S)
+#define CLIENT  0
+#define STORE   1
+#define C_ISN   1000u
+#define S_ISN   9000u
+#define MSS     1400u
+#define CONNS   64u
+#define KEEP    (4u << 20)
+#define LISTED  3000u
+#define WORKERS 2u
+
+#define CREATED "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
+#define TUS_H   "Host: store\r\nTus-Resumable: 1.0.0\r\n"
+
+static const char mark[] = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
+#define MARK ((uint32_t)sizeof(mark) - 1)
+
+struct link { /* one connection, with what each end got of it */
+	struct addr client;
+	uint32_t sent[2];        /* stream offsets, by who sent */
+	uint32_t got[2];         /* highest contiguous offset, by who got */
+	bool reset[2];           /* by who got it */
+	uint8_t in[2][1u << 16]; /* the last bytes, by stream offset modulo */
+};
+
+static struct wr_conf conf;
+static struct wr_stats stats[WORKERS];
+static struct wr_ring *records[WORKERS];
+static struct rte_mempool *pools[3];
+static struct wr_worker *worker[WORKERS];
+static struct frame *in[WORKERS][2];
+static struct link conn[CONNS];
+static uint32_t nworkers, nconns, port = 2000;
+static uint64_t now = S;
+static struct addr store = { { 10, 0, 0, 2 }, 80 };
+static uint8_t listed[LISTED];
+
+/* --- ports, hosts
+ * --------------------------------------------------------------------------------------- */
+
+struct end {
+	uint32_t worker;
+	int side;
+};
+static struct end ends[WORKERS][2];
+
+static uint16_t port_rx(void *ctx, struct rte_mbuf **m, uint16_t n)
+{
+	const struct end *e = ctx;
+	uint16_t got = 0;
+
+	while (got < n && in[e->worker][e->side] != NULL) {
+		struct frame *f = in[e->worker][e->side];
+		struct rte_mbuf *b = rte_pktmbuf_alloc(pools[0]);
+
+		in[e->worker][e->side] = f->next;
+		WR_ASSERT(b != NULL);
+		memcpy(rte_pktmbuf_append(b, (uint16_t)f->len), f->b, f->len);
+		m[got++] = b;
+		free(f);
+	}
+	return got;
+}
+
+static uint16_t port_tx(void *ctx, struct rte_mbuf **m, uint16_t n)
+{
+	int to = ((const struct end *)ctx)->side;
+
+	for (uint16_t i = 0; i < n; i++) {
+		uint8_t b[FRAME_MAX + 1];
+		struct seg s;
+
+		memcpy(b, rte_pktmbuf_mtod(m[i], uint8_t *), m[i]->data_len);
+		WR_ASSERT(frame_read(b, m[i]->data_len, &s));
+		for (uint32_t c = 0; c < nconns; c++) {
+			struct link *l = &conn[c];
+			uint32_t at = s.seq - (to == STORE ? C_ISN : S_ISN) - 1;
+
+			if (l->client.port != (to == STORE ? s.sport : s.dport))
+				continue;
+			l->reset[to] |= (s.flags & F_RST) != 0;
+			for (uint32_t k = 0; k < s.len && at + k <= l->got[to]; k++) {
+				l->in[to][(at + k) % sizeof(l->in[to])] = s.data[k];
+				if (at + k == l->got[to])
+					l->got[to]++;
+			}
+		}
+		rte_pktmbuf_free(m[i]);
+	}
+	return n;
+}
+
+static void turn(void)
+{
+	for (int i = 0; i < 6; i++) {
+		now += MS / 10;
+		for (uint32_t w = 0; w < nworkers; w++)
+			wr_worker_turn(worker[w], now, now + REAL);
+	}
+}
+
+static void put(uint32_t c, int side, const struct seg *s)
+{
+	struct frame *f = calloc(1, sizeof(*f)), **p = &in[conn[c].client.port % nworkers][side];
+
+	WR_ASSERT(f != NULL);
+	f->len = frame_make(f->b, side == CLIENT ? &conn[c].client : &store,
+	                    side == CLIENT ? &store : &conn[c].client, s);
+	while (*p != NULL)
+		p = &(*p)->next;
+	*p = f;
+}
+
+static void segment(uint32_t c, int side, uint8_t flags, const void *data, uint32_t n)
+{
+	struct link *l = &conn[c];
+	bool client = side == CLIENT, syn = (flags & F_SYN) != 0;
+	struct seg s = { .seq = (client ? C_ISN : S_ISN) + (syn ? 0 : 1 + l->sent[side]),
+		         .ack = (client ? S_ISN : C_ISN) + 1 + l->got[side],
+		         .flags = flags,
+		         .window = 60000,
+		         .data = data,
+		         .len = n };
+
+	if (syn && client)
+		s.ack = 0;
+	put(c, side, &s);
+	l->sent[side] += n;
+}
+
+/* A new connection; numbers are used again, the oldest first. */
+static uint32_t dial(void)
+{
+	uint32_t c = nconns < CONNS ? nconns++ : (port * 7u) % CONNS;
+
+	memset(&conn[c], 0, sizeof(conn[c]));
+	conn[c].client = (struct addr){ { 10, 0, 0, 1 }, (uint16_t)++port };
+	segment(c, CLIENT, F_SYN, NULL, 0);
+	turn();
+	segment(c, STORE, F_SYN | F_ACK, NULL, 0);
+	turn();
+	segment(c, CLIENT, F_ACK, NULL, 0);
+	turn();
+	return c;
+}
+
+static void send_bytes(uint32_t c, int side, const void *data, uint32_t n)
+{
+	const uint8_t *p = data;
+
+	while (n > 0) {
+		uint32_t k = wr_min_u32(n, MSS);
+
+		segment(c, side, F_ACK | F_PSH, p, k);
+		turn();
+		segment(c, !side, F_ACK, NULL, 0);
+		p += k;
+		n -= k;
+	}
+	turn();
+}
+
+static void say(uint32_t c, int side, const char *text)
+{
+	send_bytes(c, side, text, (uint32_t)strlen(text));
+}
+
+static void hang_up(uint32_t c)
+{
+	segment(c, CLIENT, F_RST | F_ACK, NULL, 0);
+	turn();
+}
+
+/* The first `n` bytes that this end got, from offset at: as text. */
+static bool got(uint32_t c, int side, const char *what)
+{
+	const struct link *l = &conn[c];
+
+	return l->got[side] < sizeof(l->in[side]) &&
+	       memmem(l->in[side], l->got[side], what, strlen(what)) != NULL;
+}
+
+static bool refused(uint32_t c)
+{
+	return got(c, CLIENT, "HTTP/1.1 403 ") && conn[c].reset[STORE];
+}
+
+/* Everything that the client sent is with the store. */
+static bool arrived(uint32_t c)
+{
+	return conn[c].got[STORE] == conn[c].sent[CLIENT];
+}
+
+/* --- records
+ * ---------------------------------------------------------------------------------------- */
+
+struct rec {
+	struct wr_record r;
+	struct wr_record_view v;
+};
+
+static bool next_record(struct rec *out)
+{
+	const void *p;
+	uint32_t n, tag;
+
+	memset(out, 0, sizeof(*out));
+	for (uint32_t w = 0; w < nworkers; w++)
+		if (wr_ring_peek(records[w], RING, &p, &n, &tag) == 1) {
+			memcpy(&out->r, p, sizeof(out->r));
+			if (out->r.nviews != 0)
+				memcpy(&out->v, (const uint8_t *)p + sizeof(out->r),
+				       sizeof(out->v));
+			wr_ring_pop(records[w], n);
+			return true;
+		}
+	return false;
+}
+
+static void no_records(void)
+{
+	struct rec r;
+
+	now += 20 * S;
+	turn();
+	turn();
+	while (next_record(&r))
+		;
+}
+
+/* The record of the whole, whatever others came before it. */
+static struct rec whole(void)
+{
+	struct rec r;
+
+	for (int i = 0; i < 5; i++) {
+		while (next_record(&r))
+			if (r.r.kind == WR_REC_OBJECT)
+				return r;
+		now += 300 * MS; /* a blocked one waits a little for the client */
+		turn();
+	}
+	memset(&r, 0xff, sizeof(r));
+	return r;
+}
+
+static struct rec any(void)
+{
+	struct rec r;
+
+	for (int i = 0; i < 5; i++) {
+		if (next_record(&r))
+			return r;
+		now += 300 * MS;
+		turn();
+	}
+	memset(&r, 0xff, sizeof(r));
+	return r;
+}
+
+static bool is_sha(const struct rec *r, const void *data, uint32_t n)
+{
+	uint8_t d[32];
+	unsigned len;
+
+	EVP_Digest(data, n, d, &len, EVP_sha256(), NULL);
+	return r->v.bytes == n && (r->v.digests.has & WR_HAS_SHA256) &&
+	       memcmp(d, r->v.digests.sha256, 32) == 0;
+}
+
+/* --- boot
+ * -------------------------------------------------------------------------------------------- */
+
+static void conf_make(void)
+{
+	struct wr_conf_service *svc = &conf.service[0];
+
+	conf.nlinks = conf.nservices = 1;
+	conf.nworkers = nworkers;
+	strcpy(svc->name, "all");
+	svc->policy.ceiling = WR_A_BLOCK;
+	memset(svc->policy.on_verdict, WR_A_BLOCK, sizeof(svc->policy.on_verdict));
+	svc->policy.on_verdict[WR_V_CLEAN] = WR_A_PASS;
+	memset(svc->policy.on_cause, WR_A_BLOCK, sizeof(svc->policy.on_cause));
+	for (unsigned r = 0; r < WR_R_COUNT; r++)
+		svc->policy.on_reason[r] =
+		        wr_reason_info(r)->def == WR_RD_POLICY ? WR_ON_BLOCK : WR_ON_DROP;
+	conf.mbufs = MBUFS;
+	conf.connections = conf.uploads = 128 * nworkers;
+	conf.hold_budget_bytes = 64 << 20;
+	conf.spool_bytes = nworkers * (4u << 20);
+	conf.header_bytes = 65536;
+	conf.headers = 100;
+	conf.expansion_ratio = 200;
+	conf.depth = 4;
+	conf.answer_status = 403;
+	conf.turn_bytes = 32768;
+	conf.drain_bytes = 1 << 20;
+	conf.drain_time_ns = 20 * S;
+	conf.idle_timeout_ns = 7200 * S;
+	conf.half_open_timeout_ns = 100 * S;
+	conf.linger_ns = 2 * S;
+	conf.stream_state_bytes = 65536;
+}
+
+static struct rte_ring *ring(void)
+{
+	struct rte_ring *r = aligned_alloc(64, (size_t)rte_ring_get_memsize(1024));
+
+	WR_ASSERT(r != NULL);
+	return rte_ring_init(r, "x", 1024, RING_F_SP_ENQ | RING_F_SC_DEQ) == 0 ? r : NULL;
+}
+
+static int boot(const char *compiler, const char *bundle)
+{
+	struct rte_ring *x[WORKERS][WORKERS] = { { NULL } };
+	struct wr_ruleset *rs = NULL;
+	char err[256] = "no memory";
+
+	conf_make();
+	pools[0] = wr_mem_mbufs_sim("rx", MBUFS, 2048);
+	pools[1] = wr_mem_mbufs_sim("small", 8192, WR_SMALL_BYTES);
+	pools[2] = wr_mem_mbufs_sim("large", 4096, WR_LARGE_BYTES);
+	for (uint32_t i = 0; i < nworkers; i++)
+		for (uint32_t k = 0; k < nworkers; k++)
+			if (i != k)
+				x[i][k] = ring();
+	for (uint32_t i = 0; i < nworkers; i++) {
+		struct wr_worker_args a = { .conf = &conf, .id = i, .index = i, .peers = nworkers };
+
+		records[i] = wr_mem_alloc("records", wr_ring_bytes(RING));
+		wr_ring_init(records[i], RING);
+		ends[i][0] = (struct end){ i, CLIENT };
+		ends[i][1] = (struct end){ i, STORE };
+		a.client = (struct wr_port){ port_rx, port_tx, &ends[i][0] };
+		a.store = (struct wr_port){ port_rx, port_tx, &ends[i][1] };
+		a.pools = (struct wr_pools){ .rx = pools[0],
+			                     .small = pools[1],
+			                     .large = pools[2],
+			                     .gen = pools[2],
+			                     .rx_reserve = 256,
+			                     .rx_low_water = 512 };
+		a.stats = &stats[i];
+		a.records = records[i];
+		a.key = (struct wr_mix_key){ { 1, 2, 3, 4 } };
+		a.seed = 42 + i;
+		a.digest = WR_DIGEST_PORTABLE;
+		for (uint32_t k = 0; k < nworkers; k++) {
+			a.to[k] = x[i][k];
+			a.from[k] = x[k][i];
+		}
+		worker[i] = wr_worker_new(&a, err, sizeof(err));
+		if (worker[i] == NULL)
+			goto fail;
+	}
+	if (sim_load(compiler, bundle, &rs, err, sizeof(err)) != 0)
+		goto fail;
+	for (uint32_t i = 0; i < nworkers; i++) {
+		if (wr_scan_stage(wr_worker_scan(worker[i]), rs, err, sizeof(err)) != 0)
+			goto fail;
+		wr_worker_publish(worker[i], rs);
+	}
+	for (uint32_t i = 0; i < LISTED; i++)
+		listed[i] = (uint8_t)('A' + i * 7 % 23);
+	return 0;
+fail:
+	fprintf(stderr, "parts: %s\n", err);
+	return -1;
+}
+
+static uint64_t reason(enum wr_reason r)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < nworkers; i++)
+		n += wr_counter_get(&stats[i].reason[r]);
+	return n;
+}
+
+/* --- tus
+ * -------------------------------------------------------------------------------------------- */
+
+static uint32_t names;
+static char url[64];
+
+static void tus_answer(uint32_t c, const char *status, uint64_t offset)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+	         "HTTP/1.1 %s\r\n%sUpload-Offset: %lu\r\nContent-Length: 0\r\n\r\n", status,
+	         "Tus-Resumable: 1.0.0\r\n", (unsigned long)offset);
+	if (strncmp(status, "204", 3) == 0)
+		snprintf(text, sizeof(text),
+		         "HTTP/1.1 %s\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: %lu\r\n\r\n",
+		         status, (unsigned long)offset);
+	say(c, STORE, text);
+}
+
+static void tus_create(uint64_t total)
+{
+	char text[300];
+	uint32_t c = dial();
+
+	snprintf(url, sizeof(url), "/files/u%u", ++names);
+	snprintf(text, sizeof(text),
+	         "POST /files HTTP/1.1\r\n" TUS_H "Upload-Length: %lu\r\nContent-Length: 0\r\n\r\n",
+	         (unsigned long)total);
+	say(c, CLIENT, text);
+	snprintf(text, sizeof(text),
+	         "HTTP/1.1 201 Created\r\nLocation: http://store%s\r\nContent-Length: 0\r\n\r\n",
+	         url);
+	say(c, STORE, text);
+}
+
+static uint32_t tus_patch_head(uint64_t offset, uint32_t n)
+{
+	char text[400];
+	uint32_t c = dial();
+
+	snprintf(text, sizeof(text),
+	         "PATCH %s HTTP/1.1\r\n" TUS_H "Content-Type: application/offset+octet-stream\r\n"
+	         "Upload-Offset: %lu\r\nContent-Length: %u\r\n\r\n",
+	         url, (unsigned long)offset, n);
+	say(c, CLIENT, text);
+	return c;
+}
+
+static uint32_t tus_patch(uint64_t offset, const void *data, uint32_t n)
+{
+	uint32_t c = tus_patch_head(offset, n);
+
+	send_bytes(c, CLIENT, data, n);
+	return c;
+}
+
+static void tus_in_order(void)
+{
+	static uint8_t body[5000];
+	struct rec r;
+	uint32_t c;
+
+	for (uint32_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 31 + i / 7);
+	no_records();
+	tus_create(5000);
+	c = tus_patch(0, body, 2000);
+	OK(arrived(c), "tus: the first piece goes on");
+	tus_answer(c, "204 No Content", 2000);
+	c = tus_patch(2000, body + 2000, 3000);
+	OK(arrived(c), "tus: the last piece goes on");
+	tus_answer(c, "204 No Content", 5000);
+	r = whole();
+	IS(r.r.verdict, WR_V_CLEAN, "tus: the whole is clean");
+	OK(is_sha(&r, body, 5000), "tus: the record has the whole's digests");
+	IS(r.r.committed, WR_COMMITTED_YES, "tus: and says that it is stored");
+	IS(r.v.coverage[WR_COV_PATTERN], 5000, "tus: all of it was scanned");
+
+	no_records();
+	tus_create(LISTED);
+	c = tus_patch(0, listed, 1000);
+	tus_answer(c, "204 No Content", 1000);
+	c = tus_patch(1000, listed + 1000, 2000);
+	OK(refused(c) && !arrived(c), "tus: a listed whole in two pieces is refused");
+	r = whole();
+	OK(r.r.verdict == WR_V_MATCH && r.r.action == WR_A_BLOCK && is_sha(&r, listed, LISTED),
+	   "tus: the whole's record says match");
+	c = tus_patch(1000, listed + 1000, 10);
+	OK(refused(c) && conn[c].got[STORE] < 20, "tus: every later request for it is refused");
+	c = dial();
+	say(c, CLIENT, "HEAD ");
+	say(c, CLIENT, url);
+	say(c, CLIENT, " HTTP/1.1\r\n" TUS_H "\r\n");
+	OK(got(c, CLIENT, "403") && conn[c].reset[STORE], "tus: a question about it as well");
+	c = dial();
+	say(c, CLIENT, "DELETE ");
+	say(c, CLIENT, url);
+	say(c, CLIENT, " HTTP/1.1\r\n" TUS_H "\r\n");
+	OK(arrived(c), "tus: its removal passes");
+	OK(reason(WR_R_SESSION_BAD) >= 2, "tus: counted");
+	no_records();
+}
+
+static void tus_split(void)
+{
+	struct rec r;
+	uint32_t c;
+
+	tus_create(MARK + 20);
+	c = tus_patch(0, mark, 30);
+	OK(arrived(c), "split: the first half of a bad sequence passes");
+	tus_answer(c, "204 No Content", 30);
+	c = tus_patch(30, mark + 30, MARK - 30);
+	OK(refused(c) && !arrived(c), "split: the piece that completes it never gets through");
+	do
+		r = any();
+	while (r.r.verdict == WR_V_CLEAN);
+	OK(r.r.verdict == WR_V_MATCH && r.r.action == WR_A_BLOCK, "split: recorded as a match");
+	c = tus_patch(30, "x", 1);
+	OK(refused(c), "split: the upload stays refused");
+	no_records();
+
+	/* The border within the last piece's own first byte. */
+	tus_create(MARK);
+	c = tus_patch(0, mark, MARK - 1);
+	tus_answer(c, "204 No Content", MARK - 1);
+	c = tus_patch(MARK - 1, mark + MARK - 1, 1);
+	OK(refused(c), "split: the last byte alone completes it");
+	no_records();
+}
+
+static void tus_again(void)
+{
+	static uint8_t body[9000];
+	struct rec r;
+	uint32_t c;
+
+	for (uint32_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 17 + i / 5);
+	/* Broken off; the store has some of it; the client asks and goes on there. */
+	tus_create(9000);
+	c = tus_patch_head(0, 9000);
+	send_bytes(c, CLIENT, body, 5000);
+	hang_up(c);
+	c = tus_patch(3700, body + 3700, 5300);
+	OK(arrived(c), "resumed: goes on");
+	tus_answer(c, "204 No Content", 9000);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 9000),
+	   "resumed: the whole is what was sent");
+	no_records();
+
+	/* The same, with other bytes where both overlap. */
+	tus_create(9000);
+	c = tus_patch_head(0, 9000);
+	send_bytes(c, CLIENT, body, 5000);
+	hang_up(c);
+	body[4000] ^= 1;
+	c = tus_patch(3700, body + 3700, 5300);
+	OK(refused(c), "resumed with other bytes: nobody knows what is stored");
+	r = whole();
+	OK(r.r.verdict == WR_V_INCOMPLETE && r.r.cause == WR_C_PART_ORDER, "resumed: incomplete");
+	OK(r.v.digests.has == 0, "resumed: no digests of what is not known");
+	no_records();
+
+	/* Bytes that never passed here. */
+	tus_create(9000);
+	c = tus_patch(0, body, 1000);
+	tus_answer(c, "204 No Content", 1000);
+	c = tus_patch(2000, body, 7000);
+	OK(refused(c), "a hole before the last piece");
+	r = whole();
+	OK(r.r.verdict == WR_V_INCOMPLETE && r.r.cause == WR_C_ELSEWHERE, "incomplete: elsewhere");
+	no_records();
+
+	/* What the store refused is not what a later request may build on. */
+	tus_create(2000);
+	c = tus_patch(0, body, 1000);
+	tus_answer(c, "460 Checksum Mismatch", 0);
+	c = tus_patch(1000, body + 1000, 1000);
+	OK(refused(c), "going on behind refused bytes");
+	IS(whole().r.cause, WR_C_ELSEWHERE, "is elsewhere");
+	tus_create(2000);
+	c = tus_patch(0, body, 1000);
+	tus_answer(c, "460 Checksum Mismatch", 0);
+	c = tus_patch(0, body, 1000);
+	tus_answer(c, "204 No Content", 1000);
+	c = tus_patch(1000, body + 1000, 1000);
+	OK(arrived(c), "sending them again is fine");
+	r = whole();
+	tus_answer(c, "204 No Content", 2000);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 2000), "and the whole is known");
+	no_records();
+}
+
+static void tus_ways(void)
+{
+	struct rec r;
+	uint32_t c;
+	char text[400];
+
+	/* With the first bytes in the creation. */
+	c = dial();
+	snprintf(url, sizeof(url), "/files/u%u", ++names);
+	say(c, CLIENT,
+	    "POST /files HTTP/1.1\r\n" TUS_H "Upload-Length: 10\r\nContent-Length: 4\r\n\r\nabcd");
+	OK(arrived(c), "creation with bytes: goes on");
+	snprintf(text, sizeof(text),
+	         "HTTP/1.1 201 Created\r\nLocation: files/u%u\r\nUpload-Offset: "
+	         "4\r\nContent-Length: "
+	         "0\r\n\r\n",
+	         names);
+	say(c, STORE, text);
+	c = tus_patch(4, "efghij", 6);
+	OK(arrived(c), "its rest: goes on");
+	tus_answer(c, "204 No Content", 10);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, "abcdefghij", 10), "one whole");
+	no_records();
+
+	/* All of it in the creation. */
+	c = dial();
+	snprintf(text, sizeof(text),
+	         "POST /files HTTP/1.1\r\n" TUS_H "Upload-Length: %u\r\nContent-Length: %u\r\n\r\n",
+	         LISTED, LISTED);
+	say(c, CLIENT, text);
+	send_bytes(c, CLIENT, listed, LISTED);
+	OK(refused(c), "all in the creation: judged as what it is");
+	no_records();
+
+	/* A length that comes later, by the method's other name, under another spelling. */
+	c = dial();
+	snprintf(url, sizeof(url), "/files/u%u", ++names);
+	say(c, CLIENT,
+	    "POST /files HTTP/1.1\r\n" TUS_H "Upload-Defer-Length: 1\r\nContent-Length: 0\r\n\r\n");
+	snprintf(text, sizeof(text),
+	         "HTTP/1.1 201 Created\r\nLocation: /files/u%u\r\nContent-Length: 0\r\n\r\n",
+	         names);
+	say(c, STORE, text);
+	c = tus_patch(0, listed, 1000);
+	tus_answer(c, "204 No Content", 1000);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, listed, 1000),
+	   "of unknown length: each piece may be the last");
+	c = dial();
+	snprintf(text, sizeof(text),
+	         "POST /files//./u%%%02x%u HTTP/1.1\r\n" TUS_H "X-HTTP-Method-Override: PATCH\r\n"
+	         "Upload-Length: %u\r\nUpload-Offset: 1000\r\nContent-Length: 2000\r\n\r\n",
+	         '0' + (int)(names / 10), names % 10, LISTED);
+	if (names < 10)
+		snprintf(text, sizeof(text),
+		         "POST /files//./u%%%02x HTTP/1.1\r\n" TUS_H
+		         "X-HTTP-Method-Override: PATCH\r\n"
+		         "Upload-Length: %u\r\nUpload-Offset: 1000\r\nContent-Length: 2000\r\n\r\n",
+		         '0' + (int)names, LISTED);
+	say(c, CLIENT, text);
+	send_bytes(c, CLIENT, listed + 1000, 2000);
+	OK(refused(c), "other method, other spelling, deferred length: the same upload");
+	r = whole();
+	OK(r.r.verdict == WR_V_MATCH && is_sha(&r, listed, LISTED), "and its whole is listed");
+	no_records();
+
+	/* Concatenation: its order is decided by what cannot be looked into. */
+	c = dial();
+	say(c, CLIENT,
+	    "POST /files HTTP/1.1\r\n" TUS_H
+	    "Upload-Concat: final;/files/x /files/y\r\nContent-Length: 0\r\n\r\n");
+	OK(refused(c) && !arrived(c), "a concatenation is not followed");
+	IS(any().r.cause, WR_C_PROTOCOL, "and says so");
+	no_records();
+}
+
+int main(int argc, char **argv)
+{
+	nworkers = argc == 4 ? (uint32_t)atoi(argv[3]) : 0;
+	if (nworkers == 0 || nworkers > WORKERS || boot(argv[1], argv[2]) != 0)
+		return 2;
+	tus_in_order();
+	tus_split();
+	tus_again();
+	tus_ways();
+	return tap_done();
+}
