@@ -14,7 +14,7 @@
 #define WR_WORKER_SESSION_H
 
 #include "handoff/piece.h"
-#include "object/look.h"
+#include "object/object.h"
 #include "resume/resume.h"
 
 struct conn;

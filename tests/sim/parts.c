@@ -675,6 +675,366 @@ static void tus_ways(void)
 	no_records();
 }
 
+/* --- S3 multipart
+ * ------------------------------------------------------------------------------- */
+
+static char upload[64];
+
+static void s3_upload(void)
+{
+	snprintf(upload, sizeof(upload), "ID-%u", ++names);
+}
+
+static void md5_text(const void *data, uint32_t n, char out[33])
+{
+	uint8_t d[16];
+	unsigned len;
+
+	EVP_Digest(data, n, d, &len, EVP_md5(), NULL);
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(out + 2 * i, 3, "%02x", d[i]);
+}
+
+static uint32_t part_head(uint32_t number, uint32_t n)
+{
+	char text[300];
+	uint32_t c = dial();
+
+	snprintf(text, sizeof(text),
+	         "PUT /b/k?partNumber=%u&uploadId=%s HTTP/1.1\r\nHost: store\r\nContent-Length: "
+	         "%u\r\n\r\n",
+	         number, upload, n);
+	say(c, CLIENT, text);
+	return c;
+}
+
+static uint32_t part_begin(uint32_t number, const void *data, uint32_t n)
+{
+	uint32_t c = part_head(number, n);
+
+	send_bytes(c, CLIENT, data, n);
+	return c;
+}
+
+static void part_stored(uint32_t c, const void *data, uint32_t n)
+{
+	char text[200], md5[33];
+
+	md5_text(data, n, md5);
+	snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nETag: \"%s\"\r\nContent-Length: 0\r\n\r\n",
+	         md5);
+	say(c, STORE, text);
+}
+
+static void part(uint32_t number, const void *data, uint32_t n)
+{
+	part_stored(part_begin(number, data, n), data, n);
+}
+
+/* A list of these parts: their numbers, cut from data at these offsets. */
+static uint32_t complete(uint32_t count, const uint32_t *number, const uint8_t *const *data,
+                         const uint32_t *len)
+{
+	static char xml[1 << 16];
+	char text[300], md5[33];
+	uint32_t c = dial();
+	int n = snprintf(xml, sizeof(xml),
+	                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CompleteMultipartUpload "
+	                 "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+
+	for (uint32_t i = 0; i < count; i++) {
+		md5_text(data[i], len[i], md5);
+		n += snprintf(
+		        xml + n, sizeof(xml) - (size_t)n,
+		        "<Part><ETag>&quot;%s&quot;</ETag><PartNumber>%u</PartNumber></Part>\n",
+		        md5, number[i]);
+	}
+	n += snprintf(xml + n, sizeof(xml) - (size_t)n, "</CompleteMultipartUpload>");
+	snprintf(text, sizeof(text),
+	         "POST /b/k?uploadId=%s HTTP/1.1\r\nHost: store\r\nContent-Length: %d\r\n\r\n",
+	         upload, n);
+	say(c, CLIENT, text);
+	send_bytes(c, CLIENT, xml, (uint32_t)n);
+	for (int i = 0; i < 40; i++) /* kept parts are scanned a turn's bytes at a time */
+		turn();
+	return c;
+}
+
+/* Parts of these sizes of one body, listed in order. */
+struct cuts {
+	uint32_t n, number[8], len[8];
+	const uint8_t *data[8];
+};
+
+static struct cuts cut(const uint8_t *body, uint32_t total, uint32_t n)
+{
+	struct cuts k = { .n = n };
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		k.number[i] = i + 1;
+		k.len[i] = i + 1 == n ? total - at : total / n;
+		k.data[i] = body + at;
+		at += k.len[i];
+	}
+	return k;
+}
+
+static uint32_t finish(const struct cuts *k)
+{
+	return complete(k->n, k->number, k->data, k->len);
+}
+
+#define OKAY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+static void s3_orders(void)
+{
+	static const uint32_t order[][4] = {
+		{ 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 1, 0, 3, 2 }, { 2, 0, 3, 1 }
+	};
+	static uint8_t body[200000];
+	struct cuts k;
+	struct rec r;
+	uint32_t c;
+
+	for (uint32_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 13 + i / 251);
+	for (uint32_t o = 0; o < WR_COUNT_OF(order); o++) {
+		no_records();
+		s3_upload();
+		k = cut(body, sizeof(body), 4);
+		for (uint32_t i = 0; i < 4; i++)
+			part(order[o][i] + 1, k.data[order[o][i]], k.len[order[o][i]]);
+		c = finish(&k);
+		OK(arrived(c), "S3, order %u: the completing request goes on", o);
+		say(c, STORE, OKAY);
+		r = whole();
+		OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, sizeof(body)),
+		   "S3, order %u: one whole", o);
+		IS(r.r.committed, WR_COMMITTED_YES, "S3: stored");
+	}
+
+	/* All at once, byte by byte in turn. */
+	no_records();
+	s3_upload();
+	k = cut(body, 4000, 4);
+	{
+		uint32_t conn_of[4];
+
+		for (uint32_t i = 0; i < 4; i++)
+			conn_of[i] = part_head(i + 1, k.len[i]);
+		for (uint32_t at = 0; at < 1000; at += 100)
+			for (uint32_t i = 4; i-- > 0;)
+				send_bytes(conn_of[i], CLIENT, k.data[i] + at, 100);
+		for (uint32_t i = 0; i < 4; i++) {
+			OK(arrived(conn_of[i]), "S3, at once: part %u goes on", i + 1);
+			part_stored(conn_of[i], k.data[i], k.len[i]);
+		}
+	}
+	say(finish(&k), STORE, OKAY);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 4000), "S3, at once: one whole");
+
+	/* Listed as a whole, in no part. */
+	no_records();
+	s3_upload();
+	k = cut(listed, LISTED, 3);
+	for (uint32_t i = 3; i-- > 0;)
+		part(i + 1, k.data[i], k.len[i]);
+	c = finish(&k);
+	OK(refused(c) && !arrived(c), "S3: a listed whole is refused where it is completed");
+	r = whole();
+	OK(r.r.verdict == WR_V_MATCH && is_sha(&r, listed, LISTED), "S3: and recorded");
+	c = part_begin(9, "x", 1);
+	OK(refused(c), "S3: nothing more is taken for it");
+	no_records();
+}
+
+static void s3_borders(void)
+{
+	static uint8_t bad[3000];
+	struct cuts k;
+	struct rec r;
+	uint32_t c;
+
+	memset(bad, '.', sizeof(bad));
+	memcpy(bad + 1000 - 20, mark, MARK);
+	/* In order: the part that completes the sequence is stopped. */
+	s3_upload();
+	k = cut(bad, 3000, 3);
+	part(1, k.data[0], k.len[0]);
+	c = part_begin(2, k.data[1], k.len[1]);
+	OK(refused(c), "S3: a bad sequence over two parts, in order");
+	no_records();
+	/* The other way round it is found when the first part is there. */
+	s3_upload();
+	part(2, k.data[1], k.len[1]);
+	part(3, k.data[2], k.len[2]);
+	part(1, k.data[0], k.len[0]);
+	for (int i = 0; i < 10; i++)
+		turn();
+	c = finish(&k);
+	OK(refused(c), "S3: a bad sequence over two parts, the second first");
+	no_records();
+	/* In one part: that part is refused, and with it the object. */
+	s3_upload();
+	part(1, k.data[0], k.len[0]);
+	c = part_begin(2, mark, MARK);
+	OK(refused(c), "S3: a bad part");
+	c = complete(1, k.number, k.data, k.len);
+	OK(refused(c) && conn[c].got[STORE] < 40, "S3: refuses the object without it");
+	do
+		r = any();
+	while (r.r.cause != WR_C_OBJECT_BAD && r.r.verdict != 0xff);
+	OK(r.r.verdict == WR_V_MATCH && r.r.cause == WR_C_OBJECT_BAD, "S3: object_bad");
+	no_records();
+}
+
+static void s3_replaced(void)
+{
+	static uint8_t body[8000];
+	struct cuts k;
+	struct rec r;
+	uint32_t c;
+
+	for (uint32_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 29 + i / 11);
+	k = cut(body, 8000, 2);
+
+	s3_upload();
+	c = part_begin(1, k.data[1], k.len[1]); /* other bytes, not stored */
+	say(c, STORE, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+	part(1, k.data[0], k.len[0]);
+	part(2, k.data[1], k.len[1]);
+	c = finish(&k);
+	say(c, STORE, OKAY);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 8000),
+	   "a part that was not stored is undone");
+	no_records();
+
+	s3_upload();
+	part(1, k.data[0], k.len[0]);
+	c = part_head(2, k.len[1]);
+	send_bytes(c, CLIENT, k.data[0], 2500);
+	hang_up(c);
+	part(2, k.data[1], k.len[1]);
+	c = finish(&k);
+	say(c, STORE, OKAY);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 8000),
+	   "a part that was broken off is undone");
+	no_records();
+
+	s3_upload();
+	part(1, k.data[0], k.len[0]);
+	part(1, k.data[0], k.len[0]);
+	part(2, k.data[1], k.len[1]);
+	c = finish(&k);
+	say(c, STORE, OKAY);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 8000), "the same part twice is that part");
+	no_records();
+
+	s3_upload();
+	part(2, k.data[0], k.len[0]); /* early, then replaced: nothing was scanned on */
+	part(2, k.data[1], k.len[1]);
+	part(1, k.data[0], k.len[0]);
+	c = finish(&k);
+	say(c, STORE, OKAY);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 8000), "a kept part is replaced");
+	no_records();
+
+	s3_upload();
+	part(1, k.data[1], k.len[1]);
+	part(1, k.data[0], k.len[0]);
+	part(2, k.data[1], k.len[1]);
+	c = finish(&k);
+	OK(refused(c), "a part replaced after it was scanned on");
+	IS(whole().r.cause, WR_C_PART_ORDER, "part_order");
+	no_records();
+}
+
+static void s3_gaps(void)
+{
+	static uint8_t body[6000];
+	uint32_t c;
+	struct cuts k, some;
+	struct rec r;
+
+	memset(body, 'q', sizeof(body));
+	body[10] = 'z';
+	k = cut(body, 6000, 3);
+
+	s3_upload(); /* never seen */
+	c = finish(&k);
+	OK(refused(c), "a completion of parts that never passed");
+	r = whole();
+	OK(r.r.verdict == WR_V_INCOMPLETE && r.r.cause == WR_C_ELSEWHERE, "elsewhere");
+
+	s3_upload(); /* one elsewhere */
+	part(1, k.data[0], k.len[0]);
+	part(3, k.data[2], k.len[2]);
+	c = finish(&k);
+	OK(refused(c) && whole().r.cause == WR_C_ELSEWHERE, "one part that never passed");
+
+	s3_upload(); /* replaced by way of another node: the tag tells */
+	part(1, k.data[0], k.len[0]);
+	part(2, k.data[1], k.len[1]);
+	part(3, k.data[0], k.len[0]);
+	c = finish(&k);
+	OK(refused(c) && whole().r.cause == WR_C_ELSEWHERE, "a tag that is not the part's");
+
+	s3_upload(); /* listed less than sent: from the front */
+	for (uint32_t i = 0; i < 3; i++)
+		part(i + 1, k.data[i], k.len[i]);
+	some = k;
+	some.n = 2;
+	c = finish(&some);
+	OK(refused(c) && whole().r.cause == WR_C_PART_ORDER, "fewer parts than were scanned on");
+
+	s3_upload(); /* with holes in the numbers */
+	for (uint32_t i = 0; i < 3; i++) {
+		k.number[i] = 5 + 2 * i;
+		part(k.number[i], k.data[i], k.len[i]);
+	}
+	c = finish(&k);
+	OK(arrived(c), "numbers with holes: goes on");
+	say(c, STORE, OKAY);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 6000), "numbers with holes: one whole");
+
+	c = dial();
+	s3_upload();
+	part(1, k.data[0], k.len[0]);
+	{
+		char text[300];
+
+		snprintf(text, sizeof(text),
+		         "PUT /b/k?partNumber=2&uploadId=%s HTTP/1.1\r\nHost: store\r\n"
+		         "x-amz-copy-source: /b/other\r\nContent-Length: 0\r\n\r\n",
+		         upload);
+		conf.service[0].policy.on_cause[WR_C_PROTOCOL] = WR_A_FLAG;
+		say(c, CLIENT, text);
+		OK(arrived(c), "a copied part, let through by policy");
+		say(c, STORE, OKAY);
+	}
+	k = cut(body, 6000, 3);
+	k.n = 2;
+	c = finish(&k);
+	OK(refused(c) && whole().r.cause == WR_C_ELSEWHERE, "its bytes never passed");
+	conf.service[0].policy.on_cause[WR_C_PROTOCOL] = WR_A_BLOCK;
+
+	s3_upload(); /* a list with two readings */
+	part(1, k.data[0], k.len[0]);
+	k.n = 2;
+	k.number[0] = k.number[1] = 1;
+	c = finish(&k);
+	OK(refused(c) && whole().r.reason == WR_R_SESSION_LIST_BAD, "a part listed twice");
+	no_records();
+}
+
 int main(int argc, char **argv)
 {
 	nworkers = argc == 4 ? (uint32_t)atoi(argv[3]) : 0;
@@ -684,5 +1044,9 @@ int main(int argc, char **argv)
 	tus_split();
 	tus_again();
 	tus_ways();
+	s3_orders();
+	s3_borders();
+	s3_replaced();
+	s3_gaps();
 	return tap_done();
 }
