@@ -1035,6 +1035,136 @@ static void s3_gaps(void)
 	no_records();
 }
 
+/* --- GCS, ranges
+ * -------------------------------------------------------------------------------- */
+
+static uint32_t chunk(const char *range, const void *data, uint32_t n)
+{
+	char text[400];
+	uint32_t c = dial();
+
+	snprintf(text, sizeof(text),
+	         "PUT /upload/b/o?uploadType=resumable&upload_id=%s HTTP/1.1\r\nHost: store\r\n"
+	         "Content-Range: bytes %s\r\nContent-Length: %u\r\n\r\n",
+	         upload, range, n);
+	say(c, CLIENT, text);
+	send_bytes(c, CLIENT, data, n);
+	return c;
+}
+
+static void more(uint32_t c, uint32_t upto)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text),
+	         "HTTP/1.1 308 Resume Incomplete\r\nRange: bytes=0-%u\r\nContent-Length: 0\r\n\r\n",
+	         upto - 1);
+	say(c, STORE, text);
+}
+
+static void gcs(void)
+{
+	static uint8_t body[6000];
+	struct rec r;
+	uint32_t c;
+
+	for (uint32_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 7 + i / 13);
+	no_records();
+	s3_upload();
+	more(chunk("0-1999/*", body, 2000), 2000);
+	/* The store kept less than was sent: the client goes back there. */
+	more(chunk("2000-3999/*", body + 2000, 2000), 3000);
+	c = chunk("3000-5999/6000", body + 3000, 3000);
+	OK(arrived(c), "GCS: the last chunk goes on");
+	say(c, STORE, OKAY);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, body, 6000), "GCS: one whole");
+	IS(r.r.committed, WR_COMMITTED_YES, "GCS: stored");
+
+	s3_upload();
+	more(chunk("0-999/3000", listed, 1000), 1000);
+	c = chunk("*/3000", NULL, 0);
+	OK(arrived(c), "GCS: asking how much is there passes");
+	more(c, 1000);
+	more(chunk("1000-2999/*", listed + 1000, 2000), 3000);
+	c = chunk("*/3000", NULL, 0);
+	OK(refused(c) && !arrived(c), "GCS: with all of it there, it completes: refused");
+	r = whole();
+	OK(r.r.verdict == WR_V_MATCH && is_sha(&r, listed, LISTED), "GCS: the whole is listed");
+	c = chunk("0-999/3000", body, 1000);
+	OK(refused(c), "GCS: the session stays refused");
+	no_records();
+
+	s3_upload();
+	c = chunk("3000-5999/6000", body + 3000, 3000);
+	OK(refused(c) && whole().r.cause == WR_C_ELSEWHERE, "GCS: its beginning never passed");
+	no_records();
+
+	/* Without a range: all in one. */
+	c = dial();
+	s3_upload();
+	{
+		char text[200];
+
+		snprintf(
+		        text, sizeof(text),
+		        "PUT /o?upload_id=%s HTTP/1.1\r\nHost: store\r\nContent-Length: %u\r\n\r\n",
+		        upload, LISTED);
+		say(c, CLIENT, text);
+	}
+	send_bytes(c, CLIENT, listed, LISTED);
+	OK(refused(c), "GCS: all in one request");
+	no_records();
+}
+
+static uint32_t ranged(uint32_t from, uint32_t to, uint32_t total, const uint8_t *body)
+{
+	char text[300];
+	uint32_t c = dial();
+
+	snprintf(text, sizeof(text),
+	         "PUT /r/%u HTTP/1.1\r\nHost: store\r\nContent-Range: bytes %u-%u/%u\r\n"
+	         "Content-Length: %u\r\n\r\n",
+	         names, from, to - 1, total, to - from);
+	say(c, CLIENT, text);
+	send_bytes(c, CLIENT, body + from, to - from);
+	return c;
+}
+
+static void ranges(void)
+{
+	struct rec r;
+	uint32_t c;
+
+	names++;
+	say(ranged(0, 1000, LISTED, listed), STORE, CREATED);
+	say(ranged(1000, 2000, LISTED, listed), STORE, CREATED);
+	c = ranged(2000, LISTED, LISTED, listed);
+	OK(refused(c), "ranges: the one that completes a listed whole");
+	r = whole();
+	OK(r.r.verdict == WR_V_MATCH && is_sha(&r, listed, LISTED), "ranges: and its record");
+	c = ranged(0, 10, LISTED, listed);
+	OK(refused(c), "ranges: refused from then on");
+	no_records();
+
+	names++;
+	c = ranged(100, LISTED, LISTED, listed);
+	OK(refused(c) && whole().r.cause == WR_C_ELSEWHERE, "ranges: the beginning never passed");
+	no_records();
+
+	names++; /* the same place again, another object */
+	say(ranged(0, 500, 600, listed), STORE, CREATED);
+	say(ranged(500, 600, 600, listed), STORE, CREATED);
+	IS(whole().r.verdict, WR_V_CLEAN, "ranges: clean");
+	say(ranged(0, 500, 600, listed + 7), STORE, CREATED);
+	say(ranged(500, 600, 600, listed + 7), STORE, CREATED);
+	r = whole();
+	OK(r.r.verdict == WR_V_CLEAN && is_sha(&r, listed + 7, 600),
+	   "ranges: the place is used again");
+	no_records();
+}
+
 int main(int argc, char **argv)
 {
 	nworkers = argc == 4 ? (uint32_t)atoi(argv[3]) : 0;
@@ -1048,5 +1178,7 @@ int main(int argc, char **argv)
 	s3_borders();
 	s3_replaced();
 	s3_gaps();
+	gcs();
+	ranges();
 	return tap_done();
 }
