@@ -534,7 +534,8 @@ struct peer *peer_new(const struct peer_opts *o, uint64_t seed)
 	p->frame_sum = calloc(o->frames, sizeof(*p->frame_sum));
 	p->frame_planted = calloc(o->frames, 1);
 	p->payload_mp = wr_mem_mbufs_sim("bench payload", o->frames + 1, 2048);
-	p->small_mp = wr_mem_mbufs_sim("bench small", o->conns * 4 + 4096, 512);
+	p->small_mp = o->eal ? wr_mem_mbufs_eal("bench small", o->conns * 4 + 16384, 512, -1)
+	                     : wr_mem_mbufs_sim("bench small", o->conns * 4 + 4096, 512);
 	if (p->conn == NULL || p->ready == NULL || p->owed == NULL || p->frame == NULL ||
 	    p->frame_sum == NULL || p->frame_planted == NULL || p->payload_mp == NULL ||
 	    p->small_mp == NULL)
@@ -565,7 +566,10 @@ void peer_free(struct peer *p)
 		rte_pktmbuf_free(p->frame[k]);
 	rte_pktmbuf_free(p->listed);
 	wr_mem_mbufs_sim_free(p->payload_mp);
-	wr_mem_mbufs_sim_free(p->small_mp);
+	if (p->o.eal)
+		rte_mempool_free(p->small_mp);
+	else
+		wr_mem_mbufs_sim_free(p->small_mp);
 	free(p->conn);
 	free(p->ready);
 	free(p->owed);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * peer - both ends of the wire for the pipeline bench, in the worker's own thread: clients that
- * upload prepared frames over many connections, a store that acknowledges and answers.
+ * peer - both ends of the wire for the pipeline bench: clients that upload prepared frames over
+ * many connections, a store that acknowledges and answers. In the worker's own thread, or on an
+ * lcore of its own (source.h).
  *
  * takes    what the worker sends, by the ports' function pointers; it never writes to such a frame
  * gives    frames: payload mbufs that were filled once and whose header is patched before each use,
@@ -32,6 +33,7 @@ struct peer_opts {
 	uint32_t plant_frames; /* payload mbufs that carry PEER_PLANT */
 	uint32_t listed_every; /* every so many uploads one is the listed body; 0 = none */
 	enum peer_content content;
+	bool eal; /* its frames are freed by another thread: pools of EAL */
 };
 
 struct peer_conn {
