@@ -55,7 +55,7 @@ void wr_eal_build(const struct wr_conf *c, struct wr_eal_args *a)
 	add(a, "--file-prefix=%s", c->file_prefix);
 	/* Statistics leave by Weir's own pages; a second socket is a second thing to guard. */
 	add(a, "--no-telemetry");
-	add(a, "--log-level=5"); /* warnings and above */
+	add(a, "--log-level=4"); /* errors: who starts Weir reads its own line, not EAL's remarks */
 	/* Signals and interrupts are for the main lcore, memory for us. */
 	if (c->no_huge) {
 		add(a, "--no-huge");

@@ -4,10 +4,11 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 
 from groups import body
-from lab import EICAR, need, same
+from lab import EICAR, ROOT, need, same
 from tap import case
 
 OPS = "operations"
@@ -159,3 +160,72 @@ def _(lab):
     finally:
         lab.up(*options)
     works(lab, "after-mistakes")
+
+
+def says(p, code, *words):
+    """One line for people on stderr, this exit code."""
+    said = p.stderr.strip()
+    same(p.returncode, code, f"exit ({said!r})")
+    same(len(said.splitlines()), 1, f"lines of the message {said!r}")
+    for w in words:
+        need(w in said, f"no {w!r} in {said!r}")
+
+
+@case("what is taken is not taken twice: port, run folder, control socket", group=OPS)
+def _(lab):
+    socket = lab.env["WEIR_SOCKET"]
+    run = os.path.dirname(socket)
+    built = os.environ.get("WEIR_BUILD", os.path.join(ROOT, "build"))
+    dataplane = os.path.join(built, "dataplane/main/weir-dataplane")
+    env = dict(os.environ, WEIR_BPFFS=lab.bpffs + "-other")
+
+    def start(*argv):
+        return subprocess.run(lab.inside(lab.wire_ns, *argv), stdin=subprocess.DEVNULL, text=True,
+                              capture_output=True, timeout=60, env=env, check=False)
+
+    with tempfile.TemporaryDirectory(prefix="weir-e2e-") as tmp:
+        with open(os.path.join(run, "lab.yaml")) as f:
+            text = re.sub(r"(?m)^run: .*$", f"run: {{ dir: {tmp}, file_prefix: other-lab, state: {tmp}/s }}",
+                          f.read())
+        with open(os.path.join(tmp, "weir.yaml"), "w") as f:
+            f.write(text)
+        p = subprocess.run([os.path.join(built, "control/cli/weir"), "config", "compile",
+                            os.path.join(tmp, "weir.yaml"), "--out", os.path.join(tmp, "conf")],
+                           capture_output=True, text=True, timeout=30, check=False)
+        same(p.returncode, 0, f"exit of config compile ({p.stderr})")
+        says(start(dataplane, "--conf", os.path.join(tmp, "conf")), 1, "wire-c", "busy")
+    shutil.rmtree(env["WEIR_BPFFS"], ignore_errors=True)
+    says(start(dataplane, "--conf", os.path.join(run, "dataplane.conf")), 1, "dataplane.sock", "in use")
+    says(start(os.path.join(built, "control/main/weir-control"), "--config",
+               os.path.join(run, "lab.yaml")), 2, socket, "in use")
+    works(lab, "after-the-second")
+
+
+@case("an MTU above the receive buffers is refused, with the command that mends it", group=OPS)
+def _(lab):
+    def mtu(n):
+        subprocess.run(lab.inside(lab.wire_ns, "ip", "link", "set", "wire-c", "mtu", str(n)), check=True,
+                       timeout=10)
+    mtu(9000)
+    try:
+        p = lab.call("restart", "--dataplane")
+        says(p, 1, "MTU 9000 of wire-c", "ip link set dev wire-c mtu 1500")
+    finally:
+        mtu(1500)
+        p = lab.call("restart", "--dataplane")
+    same(p.returncode, 0, f"exit of restart ({p.stderr.strip()})")
+    lab.refresh()
+    works(lab, "after-mtu")
+
+
+@case("too few cores and too few hugepages are said with what to do", group=OPS)
+def _(lab):
+    options = lab.options
+    lab.down()
+    try:
+        refused(lab, "cores: { workers: [ { name: w0, core: 1023, link: a, queue: 0 } ] }\n",
+                "too few cores", "w0", "1023")
+        refused(lab, "memory: { mbufs: 16777216 }\n", "too few hugepages", "vm.nr_hugepages=")
+    finally:
+        lab.up(*options)
+    works(lab, "after-too-few")
