@@ -19,7 +19,9 @@ static inline void sample_policy(struct wr_policy *p)
 	        WR_A_BLOCK;
 	p->on_verdict[WR_V_SUSPECT] = p->on_verdict[WR_V_SKIPPED] = WR_A_FLAG;
 	for (unsigned i = 0; i < WR_C_COUNT; i++)
-		p->on_cause[i] = WR_A_BLOCK;
+		p->on_cause[i] = strcmp(wr_cause_policy((enum wr_cause)i), "suspect") == 0
+		                         ? WR_A_FLAG
+		                         : WR_A_BLOCK;
 	for (unsigned i = 0; i < WR_R_COUNT; i++) {
 		static const uint8_t on[] = { [WR_RD_INSPECT] = WR_ON_INSPECT,
 			                      [WR_RD_WIRE] = WR_ON_PASS,

@@ -81,8 +81,8 @@ static int wire_of(struct wr_boot *b, uint32_t link, char *err)
 		b->xdp[link] = wr_xdp_open(c.link, err);
 		rc = b->xdp[link] != NULL ? 0 : -EIO;
 	}
-	/* A lab may run where the kernel has no bpffs; it then has no policy for its own death. But an
-	 * interface that somebody else has would not give us its frames either. */
+	/* A lab may run where the kernel has no bpffs; it then has no policy for its own death. But
+	 * an interface that somebody else has would not give us its frames either. */
 	if (rc != 0 && rc != -EBUSY && b->conf->lab) {
 		fprintf(stderr, "weir-dataplane: no fail to wire: %s\n", err);
 		return 0;
