@@ -86,7 +86,7 @@ static inline uint64_t wr_random(struct wr_lcore *lc)
  */
 static inline bool wr_event_wanted(enum wr_reason why)
 {
-	uint8_t def = wr_reason_info(why)->def;
+	enum wr_reason_default def = wr_reason_info(why)->def;
 
 	return def == WR_RD_DROP || def == WR_RD_POLICY || why == WR_R_EARLY_SUCCESS;
 }
