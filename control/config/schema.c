@@ -105,8 +105,8 @@ const struct wr_row wr_rows[] = {
 
 	{ "limits", WR_T_MAP, OPT 0, 0, NULL, NULL, DP, "bounds in time and work" },
 	{ "limits.turn", WR_T_SIZE, OPT 4 * KIB, 1 * MIB, NULL, "32KiB", DP, "bytes that one turn of a worker may process" },
-	{ "limits.drain", WR_T_SIZE, OPT 0, 1 * GIB, NULL, "1MiB", DP, "what a blocked client may still send and have acknowledged" },
-	{ "limits.drain_time", WR_T_TIME, OPT 0, 600 * SEC, NULL, "5s", DP, "for how long" },
+	{ "limits.drain", WR_T_SIZE, OPT 0, 1 * GIB, NULL, "256MiB", DP, "what a blocked client may still send and have acknowledged" },
+	{ "limits.drain_time", WR_T_TIME, OPT 0, 600 * SEC, NULL, "30s", DP, "for how long" },
 	{ "limits.idle_timeout", WR_T_TIME, OPT 1 * SEC, 86400 * SEC, NULL, "15m", DP, "a connection without frames is forgotten" },
 	{ "limits.half_open_timeout", WR_T_TIME, OPT 1 * SEC, 600 * SEC, NULL, "10s", DP, "a connection that does not complete its handshake is forgotten" },
 	{ "limits.linger", WR_T_TIME, OPT 0, 600 * SEC, NULL, "10s", DP, "state is kept after FIN or RST, for late repeats" },
