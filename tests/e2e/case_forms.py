@@ -16,7 +16,7 @@ from servers import PYTHON, client, last_json, need_module
 from tap import Skip, case
 
 GOOD, OTHER = body("form good", 200000), body("form other", 3000)
-EARLY = body("form early", 60000) + EICAR + body("form rest", 400000)
+EARLY = body("form early", 60000) + EICAR + body("form rest", 7900000)
 LATE = LISTED["sha256", 1000000]
 
 

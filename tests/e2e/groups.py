@@ -79,8 +79,11 @@ class Clients(Group):
         super().__exit__(*exc)
 
 
-# A browser may read a refusal only from an origin that is listed.
-CORS = """
+# A browser may read a refusal only from an origin that is listed; a terminator sends PROXY on one port.
+CLIENTS = """
+services:
+  - { name: proxied, address: any, port: [ 8090 ], proxy_protocol: v2 }
+  - { name: store, address: any, port: any, trusted_proxies: [ 10.77.0.1/32 ] }
 answer: { status: 403, cors_origins: [ "http://app.lab:8084" ] }
 """
 
@@ -90,5 +93,5 @@ GROUPS = [
     Group("two workers", PORTS, workers=2),
     Group("af_packet", PORTS, driver="af_packet"),
     Group("bundles", PORTS, workers=2),
-    Clients("clients", CORS),
+    Clients("clients", CLIENTS),
 ]

@@ -146,6 +146,57 @@ class Swift(Server):
         return got == b"200"
 
 
+class Daemon(Server):
+    """A program of Debian with a configuration file; `side` says in whose namespace it runs."""
+
+    def __init__(self, name, port, program, side, text):
+        super().__init__(name, port, [], lambda: need_program(program[0]))
+        self.program, self.side, self.text = program, side, text
+
+    def up(self, lab):
+        if self.process is not None and self.process.poll() is None and self.lab is lab:
+            return self
+        self.down()
+        self.needs()
+        self.lab, self.folder = lab, tempfile.mkdtemp(prefix=f"weir-{self.name}-", dir="/var/tmp")
+        os.makedirs(os.path.join(self.folder, "root"))
+        own_certificate(self.folder)
+        conf = os.path.join(self.folder, "conf")
+        with open(conf, "w") as f:
+            f.write(self.text % {"folder": self.folder, "store": lab.store_ip, "port": self.port})
+        log = open(os.path.join(self.folder, "log"), "wb")
+        self.process = subprocess.Popen(
+            lab.inside(getattr(lab, self.side), "timeout", "-k", "5", LIFE_S, *self.program, conf),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        log.close()
+        until(f"server {self.name}", self.ready, 30.0)
+        return self
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise Failed(f"{self.name} ended: {self.log()[-600:]}")
+        p = subprocess.run(self.lab.inside(getattr(self.lab, self.side), "ss", "-Hltn", f"sport = {self.port}"),
+                           capture_output=True, text=True, timeout=10)
+        return bool(p.stdout.strip())
+
+
+def need_program(name):
+    if not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin"):
+        raise Skip(f"{name} is not installed")
+
+
+def own_certificate(folder):
+    """A key and a certificate in one file, for as long as the test runs."""
+    pem = os.path.join(folder, "pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=front.lab", "-keyout", pem + ".key", "-out", pem + ".crt"],
+                   check=True, capture_output=True, timeout=30)
+    with open(pem, "w") as out:
+        for end in (".crt", ".key"):
+            with open(pem + end) as f:
+                out.write(f.read())
+
+
 def script(name, *more):
     return ["node", os.path.join(NODE, name), *more]
 
@@ -156,7 +207,67 @@ STRICT = Server("strict", 8081, [PYTHON, os.path.join(HERE, "servers", "strict_s
                 "lab", "labsecret")
 TUS = Server("tus", 8083, script("tus-server.mjs"), need_npm)
 BUSBOY = Server("busboy", 8084, script("busboy-server.mjs"), need_npm)
-ALL = [SWIFT, STRICT, TUS, BUSBOY]
+NGINX_FRONT = """
+user root;
+worker_processes 1;
+pid %(folder)s/pid;
+error_log stderr warn;
+events { worker_connections 256; }
+http {
+	access_log off;
+	client_max_body_size 0;
+	client_body_temp_path %(folder)s/body;
+	proxy_temp_path %(folder)s/temp;
+	upstream store { server %(store)s:80; keepalive 8; }
+	server {
+		listen 127.0.0.1:%(port)s ssl;
+		ssl_certificate %(folder)s/pem;
+		ssl_certificate_key %(folder)s/pem;
+		proxy_http_version 1.1;
+		proxy_set_header Connection "";
+		proxy_set_header X-Forwarded-For 192.0.2.77;
+		location /front/whole/ { proxy_pass http://store; }
+		location /front/stream/ { proxy_pass http://store; proxy_request_buffering off; }
+	}
+}
+"""
+HAPROXY_FRONT = """
+global
+	log stdout format raw local0 err
+defaults
+	mode http
+	timeout connect 10s
+	timeout client 60s
+	timeout server 60s
+frontend tls
+	bind 127.0.0.1:%(port)s ssl crt %(folder)s/pem alpn h2,http/1.1
+	default_backend store
+backend store
+	server store %(store)s:8090 send-proxy-v2
+"""
+# The store behind HAProxy: it wants the PROXY header that Weir reads as well.
+NGINX_STORE = """
+user root;
+worker_processes 1;
+pid %(folder)s/pid;
+error_log stderr warn;
+events { worker_connections 256; }
+http {
+	access_log off;
+	client_max_body_size 0;
+	client_body_temp_path %(folder)s/body;
+	server {
+		listen %(store)s:%(port)s proxy_protocol;
+		root %(folder)s/root;
+		location / { dav_methods PUT; create_full_put_path on; }
+	}
+}
+"""
+NGINX = ["/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c"]
+FRONT = Daemon("nginx-front", 8443, NGINX, "client_ns", NGINX_FRONT)
+HAPROXY = Daemon("haproxy-front", 8444, ["/usr/sbin/haproxy", "-db", "-f"], "client_ns", HAPROXY_FRONT)
+BEHIND = Daemon("nginx-behind", 8090, NGINX, "store_ns", NGINX_STORE)
+ALL = [SWIFT, STRICT, TUS, BUSBOY, FRONT, HAPROXY, BEHIND]
 
 
 def end_all():
