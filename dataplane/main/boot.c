@@ -210,6 +210,27 @@ static int workers(struct wr_boot *b, char *err)
 	return rc;
 }
 
+static int links_join(struct wr_boot *b, char *err)
+{
+	const struct wr_conf *c = b->conf;
+
+	for (uint32_t l = 0; l < c->nlinks; l++) {
+		struct wr_worker *w[WR_WORKERS_MAX];
+		uint32_t n = 0;
+
+		for (uint32_t i = 0; i < c->nworkers; i++)
+			if (c->worker[i].link == l)
+				w[n++] = b->worker[i];
+		if (wr_worker_join(w, n) != 0) {
+			snprintf(err, WR_ERR,
+			         "no memory for the rings between the workers of link %s",
+			         c->link[l].name);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 int wr_boot_new(struct wr_boot *b, char *err)
 {
 	/* Hugepages go to the buffers first; tables take what is left, or ordinary pages. */
@@ -234,6 +255,8 @@ int wr_boot_new(struct wr_boot *b, char *err)
 		rc = wr_main_trace_pool(b, err);
 	if (rc == 0)
 		rc = workers(b, err);
+	if (rc == 0)
+		rc = links_join(b, err);
 	return rc;
 }
 

@@ -69,7 +69,9 @@ struct wr_object {
 	uint16_t proxy_port;
 	uint8_t proxy_source, spare[5];
 	uint8_t id[16], decision_id[16];
-	struct wr_ruleset *scan_rs; /* of the pattern stream, when that is older; else NULL */
+	struct wr_ruleset *scan_rs;    /* of the pattern stream, when that is older; else NULL */
+	const struct wr_hit *far_hits; /* of another worker's stream, while the verdict is made */
+	uint32_t nfar_hits, spare4;
 	uint8_t object_id[16]; /* shared by the pieces of an object and the whole, zero = none */
 	struct wr_view_state view[WR_VIEW_COUNT];
 	struct wr_decision decision;

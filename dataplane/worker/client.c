@@ -365,7 +365,7 @@ void client_deliver(struct wr_worker *w, struct conn *c)
 		if (c->stopped)
 			return;
 	}
-	while (c->phase == PH_OPEN && !c->pending && w->bytes_left > 0 &&
+	while (c->phase == PH_OPEN && !c->pending && w->bytes_left > 0 && !far_full(w, c) &&
 	       wr_tcp_peek(w->tcp, &c->c2s, &span)) {
 		uint64_t from = span.off;
 

@@ -98,7 +98,6 @@ struct conn {
 	struct wr_block block;
 	uint32_t blocked_obj;
 	uint16_t blocked_reason;
-	uint8_t head_body;            /* the request has a body */
 	uint32_t piece, piece_causes; /* what the request is to an object in several, until its
 	                                 object takes it; what its objects must say */
 	struct wr_pkt_template to_store, to_client; /* frames as they go to each side */
@@ -124,6 +123,7 @@ struct wr_worker {
 	struct wr_resume *resume; /* objects in several requests */
 	struct wr_pool *pieces;   /* their requests */
 	struct whole_look *looks; /* by session */
+	struct far far;           /* the link's other workers */
 	uint32_t work, work_tail; /* sessions with kept bytes whose turn has come */
 	struct wr_scan *scan;
 	struct wr_digest *digest;
@@ -230,6 +230,8 @@ bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struc
 void upload_refuse(struct wr_worker *w, struct conn *c, enum wr_reason why);
 void upload_finish(struct wr_worker *w, struct conn *c);
 void upload_verdicts(struct wr_worker *w);
+bool views_stand(const struct wr_object *o);
+void upload_decided(struct wr_worker *w, uint32_t oi, bool again);
 void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_t committed);
 void upload_release(struct wr_worker *w, uint32_t oi);
 void object_free(struct wr_worker *w, uint32_t oi);

@@ -33,7 +33,8 @@ void session_gone(struct wr_worker *w, uint32_t si)
 		session_drop(w, si);
 }
 
-static uint32_t session_new(struct wr_worker *w, const struct conn *c, const struct wr_up *up)
+static uint32_t session_new(struct wr_worker *w, uint8_t service, bool observe,
+                            const struct wr_up *up)
 {
 	uint32_t si = wr_session_get(w->resume, &w->lc), old;
 	struct wr_session *s;
@@ -49,8 +50,8 @@ static uint32_t session_new(struct wr_worker *w, const struct conn *c, const str
 	}
 	s = wr_session_at(w->resume, si);
 	s->proto = up->proto;
-	s->service = c->service;
-	s->observe = conn_service(w, c)->mode == WR_MODE_OBSERVE;
+	s->service = service;
+	s->observe = observe;
 	if (up->keyed)
 		wr_session_name(w->resume, si, up->key);
 	return si;
@@ -81,7 +82,9 @@ void session_found_bad(struct wr_worker *w, const struct wr_object *o)
 
 	if (p == NULL || o->decision.verdict != WR_V_MATCH || o->decision.action != WR_A_BLOCK)
 		return;
-	if (p->session != 0)
+	if (p->far == 1)
+		far_todo(w, o->piece, FAR_BAD);
+	else if (p->session != 0)
 		session_mark_bad(w, p->session);
 	else if (p->up.keyed)
 		wr_bad_add(w->resume, &w->lc, p->up.key);
@@ -111,7 +114,6 @@ static bool refuse_bad(struct wr_worker *w, struct conn *c)
 	uint32_t oi;
 
 	wr_count(&w->lc, WR_R_SESSION_BAD, 1);
-	c->piece_causes |= 1u << WR_C_OBJECT_BAD;
 	if (conn_policy(w, c)->ceiling != WR_A_BLOCK ||
 	    conn_service(w, c)->mode == WR_MODE_OBSERVE || w->rs == NULL)
 		return true;
@@ -169,7 +171,8 @@ static void list_begin(struct wr_worker *w, struct wr_session *s)
 		wr_part_at(w->resume, i)->listed = 0;
 }
 
-static void join(struct wr_worker *w, struct conn *c, uint32_t pi)
+/* Finds or makes the session. Returns the causes that the piece's own objects must say. */
+uint32_t session_join(struct wr_worker *w, uint32_t pi)
 {
 	struct piece *p = piece_at(w, pi);
 	const struct wr_up *up = &p->up;
@@ -187,15 +190,16 @@ static void join(struct wr_worker *w, struct conn *c, uint32_t pi)
 		}
 	}
 	if (p->session == 0 && (up->op == WR_UP_PART || up->op == WR_UP_COPY ||
-	                        (up->op == WR_UP_CREATE && c->head_body))) {
-		p->session = session_new(w, c, up);
+	                        (up->op == WR_UP_CREATE && p->has_body))) {
+		p->session = session_new(w, p->service, p->observe, up);
 		fresh = true;
 		if (p->session == 0)
-			c->piece_causes |= 1u << WR_C_LIMIT;
+			return 1u << WR_C_LIMIT;
 	}
 	if (p->session == 0)
-		return;
+		return 0;
 	s = wr_session_at(w->resume, p->session);
+	memcpy(p->id, s->id, 16);
 	s->requests++;
 	wr_session_used(w->resume, &w->lc, p->session);
 	if (up->has_total && s->has_total && s->total != up->total)
@@ -212,43 +216,85 @@ static void join(struct wr_worker *w, struct conn *c, uint32_t pi)
 		place_by_number(w, pi, s, p);
 	else if (up->op == WR_UP_PART || up->op == WR_UP_CREATE)
 		place_by_offset(w, s, p, fresh);
+	return 0;
 }
 
-bool session_request(struct wr_worker *w, struct conn *c, const struct wr_http_head *h, bool upload)
+static bool quiet(const struct wr_up *up, bool upload)
+{
+	return !upload || up->proto == WR_UP_OTHER || up->op == WR_UP_QUERY ||
+	       up->op == WR_UP_ABORT;
+}
+
+/* The piece's session is known, here or at its owner. */
+static enum begin joined(struct wr_worker *w, struct conn *c, const struct wr_http_head *h,
+                         bool upload)
+{
+	struct piece *p = piece_at(w, c->piece);
+	bool bad = (p->said & 1u << WR_C_OBJECT_BAD) != 0, whole = !quiet(&p->up, upload);
+	enum wr_up_op op = p->up.op;
+
+	c->piece_causes |= p->said;
+	if (bad || !whole) /* asked for its fame only */
+		session_close(w, &c->piece);
+	if (bad && !refuse_bad(w, c))
+		return BEGIN_REFUSED;
+	/* A head alone completes the object: its last byte is what is held. */
+	if (whole && !h->has_body && op != WR_UP_CREATE)
+		c->cap = h->body - 1;
+	return BEGIN_GO;
+}
+
+/* Again with the same request: did the owner answer? */
+static enum begin asked(struct wr_worker *w, struct conn *c, const struct wr_http_head *h,
+                        bool upload)
+{
+	if (!piece_at(w, c->piece)->begun)
+		return BEGIN_WAIT;
+	return joined(w, c, h, upload);
+}
+
+enum begin session_request(struct wr_worker *w, struct conn *c, const struct wr_http_head *h,
+                           bool upload)
 {
 	struct wr_up up;
 	struct piece *p;
 
+	if (c->piece != 0)
+		return asked(w, c, h, upload);
 	c->piece_causes = 0;
-	c->head_body = h->has_body;
 	wr_up_classify(h, &w->lc.key, &up);
 	if (up.proto == WR_UP_NONE)
-		return true;
+		return BEGIN_GO;
 	if (up.proto == WR_UP_OTHER || (up.proto == WR_UP_TUS && up.op == WR_UP_FINAL))
 		c->piece_causes |= 1u << WR_C_PROTOCOL;
 	if (up.op == WR_UP_COPY)
 		c->piece_causes |= 1u << WR_C_PROTOCOL;
 	if (up.op == WR_UP_CREATE && up.coded) /* what its pieces hold will not be decoded */
 		c->piece_causes |= 1u << WR_C_UNDECODABLE;
-	if (known_bad(w, h, &up) && !refuse_bad(w, c))
-		return false;
-	if (!upload || up.proto == WR_UP_OTHER || up.op == WR_UP_QUERY || up.op == WR_UP_ABORT ||
-	    c->piece_causes & 1u << WR_C_OBJECT_BAD)
-		return true;
+	if (up.proto == WR_UP_OTHER || up.op == WR_UP_ABORT)
+		return BEGIN_GO;
 	c->piece = wr_pool_get(w->pieces);
 	if (c->piece == 0) {
 		wr_count(&w->lc, WR_R_SESSION_LIMIT, 1);
 		c->piece_causes |= 1u << WR_C_LIMIT;
-		return true;
+		return BEGIN_GO;
 	}
 	p = piece_at(w, c->piece);
 	memset(p, 0, sizeof(*p));
 	p->up = up;
-	join(w, c, c->piece);
-	/* A head alone completes the object: its last byte is what is held. */
-	if (!h->has_body && up.op != WR_UP_CREATE)
-		c->cap = h->body - 1;
-	return true;
+	p->service = c->service;
+	p->observe = conn_service(w, c)->mode == WR_MODE_OBSERVE;
+	p->has_body = h->has_body;
+	p->conn = conn_index(w, c);
+	if (up.keyed && far_owned(w, up.key, &p->peer)) {
+		far_begin(w, c->piece);
+		return BEGIN_WAIT;
+	}
+	if (known_bad(w, h, &up))
+		p->said |= 1u << WR_C_OBJECT_BAD;
+	else if (!quiet(&up, upload))
+		p->said |= session_join(w, c->piece);
+	return joined(w, c, h, upload);
 }
 
 /* The first object of the request: its body as one, or what stands for an empty one. */
@@ -266,17 +312,19 @@ void session_attach(struct wr_worker *w, struct conn *c, uint32_t oi, bool whole
 	if (!whole_body) { /* a piece that reads as a form: not as one run of bytes */
 		wr_object_cause(o, WR_C_PROTOCOL);
 		o->partial = 1;
-		if (p->session != 0)
+		if (p->far == 1)
+			p->lost = 1;
+		else if (p->session != 0)
 			wr_session_at(w->resume, p->session)->causes |= 1u << WR_C_PROTOCOL;
 		return;
 	}
 	o->piece = c->piece;
+	p->obj = oi;
 	c->piece = 0;
 	if (p->up.op == WR_UP_PART || p->up.op == WR_UP_COPY ||
 	    (p->up.op == WR_UP_CREATE && p->session != 0))
 		o->partial = 1;
-	if (p->session != 0)
-		memcpy(o->object_id, wr_session_at(w->resume, p->session)->id, 16);
+	memcpy(o->object_id, p->id, 16);
 	/* A part list is no object: the whole's record speaks for it. */
 	if (p->up.op == WR_UP_COMPLETE || p->up.op == WR_UP_FINAL)
 		o->norecord = 1;
@@ -355,14 +403,13 @@ static void early_bytes(struct wr_worker *w, struct piece *p, const struct wr_pi
 	p->mode = PC_LOST;
 }
 
-void session_bytes(struct wr_worker *w, uint32_t oi, const struct wr_piece *b)
+void session_feed(struct wr_worker *w, uint32_t pi, const struct wr_piece *b)
 {
-	struct wr_object *o = wr_object_at(w->objects, oi);
-	struct piece *p = piece_at(w, o->piece);
+	struct piece *p = piece_at(w, pi);
 	struct wr_session *s;
 
 	if (p->up.op == WR_UP_COMPLETE)
-		list_bytes(w, p, o->piece, b);
+		list_bytes(w, p, pi, b);
 	if (p->session == 0 || p->up.op == WR_UP_COMPLETE)
 		return;
 	s = wr_session_at(w->resume, p->session);
@@ -372,7 +419,7 @@ void session_bytes(struct wr_worker *w, uint32_t oi, const struct wr_piece *b)
 			offset_bytes(w, p, b);
 		} else {
 			p->at += b->len;
-			if (s->feeding == o->piece)
+			if (s->feeding == pi)
 				whole_feed(w, p->session, b);
 			else
 				p->mode = PC_LOST;
@@ -381,7 +428,19 @@ void session_bytes(struct wr_worker *w, uint32_t oi, const struct wr_piece *b)
 	case PC_EARLY: early_bytes(w, p, b); break;
 	default: p->at += b->len;
 	}
-	if (s->bad) {
+}
+
+void session_bytes(struct wr_worker *w, uint32_t oi, const struct wr_piece *b)
+{
+	struct wr_object *o = wr_object_at(w->objects, oi);
+	struct piece *p = piece_at(w, o->piece);
+
+	if (p->far == 1) {
+		far_bytes(w, o->piece, b);
+		return;
+	}
+	session_feed(w, o->piece, b);
+	if (p->session != 0 && wr_session_at(w->resume, p->session)->bad) {
 		wr_object_cause(o, WR_C_OBJECT_BAD);
 		o->has_hits = 1;
 	}
@@ -414,8 +473,7 @@ static void part_replaced(struct wr_worker *w, struct wr_session *s, struct wr_p
 	part->state = WR_PART_NONE;
 }
 
-static void part_stored(struct wr_worker *w, uint32_t si, struct piece *p,
-                        const struct wr_http_rhead *h)
+static void part_stored(struct wr_worker *w, uint32_t si, struct piece *p, const struct answer *a)
 {
 	struct wr_session *s = wr_session_at(w->resume, si);
 	uint32_t i = wr_part_get(w->resume, &w->lc, si, p->up.part);
@@ -428,8 +486,8 @@ static void part_stored(struct wr_worker *w, uint32_t si, struct piece *p,
 	}
 	part = wr_part_at(w->resume, i);
 	part_replaced(w, s, part, p);
-	part->etag = wr_up_etag(h->etag, &w->lc.key);
-	part->has_etag = part->etag != 0 && !h->cut;
+	part->etag = a->etag;
+	part->has_etag = a->etag != 0;
 	if (part->state == WR_PART_FED)
 		return;
 	part->size = p->at;
@@ -454,18 +512,11 @@ static void part_stored(struct wr_worker *w, uint32_t si, struct piece *p,
 }
 
 /* By offset: how far the store has it. */
-static void offset_stored(struct wr_worker *w, uint32_t si, struct piece *p,
-                          const struct wr_http_rhead *h)
+static void offset_stored(struct wr_worker *w, uint32_t si, struct piece *p, const struct answer *a)
 {
 	struct wr_session *s = wr_session_at(w->resume, si);
-	uint64_t upto = p->at;
+	uint64_t upto = a->said ? a->upto : a->status == 308 ? s->base : p->at;
 
-	if (h->status == 308) {
-		upto = s->base; /* nothing said: nothing stored */
-		(void)wr_up_range(h->range, &upto);
-	} else if (h->upload_offset.p != NULL && !wr_up_number(h->upload_offset, &upto)) {
-		upto = p->at;
-	}
 	if (p->mode == PC_ASTRAY ? upto > s->base : upto > s->pos)
 		s->causes |= 1u << WR_C_ELSEWHERE;
 	if (upto > s->base && upto <= s->pos)
@@ -477,79 +528,111 @@ static void offset_stored(struct wr_worker *w, uint32_t si, struct piece *p,
 	wr_session_confirm(w->resume, &w->lc, si);
 }
 
-/* The upload has its name: what was begun without one goes on under it. */
-static void created(struct wr_worker *w, struct wr_object *o, struct piece *p,
-                    const struct wr_http_rhead *h)
+/* An upload that was created: a session without bytes; 0 = there is none. */
+uint32_t session_create(struct wr_worker *w, const uint64_t key[2], uint8_t proto, bool has_total,
+                        uint64_t total, uint32_t causes, uint8_t service, bool observe)
 {
+	struct wr_up up = { .proto = proto, .keyed = 1, .key = { key[0], key[1] } };
+	uint32_t si = wr_session_find(w->resume, key);
+	struct wr_session *s;
+
+	if (si != 0 && wr_session_at(w->resume, si)->requests == 0) {
+		session_drop(w, si); /* the store gives the name anew */
+		si = 0;
+	}
+	if (si != 0) {
+		wr_session_at(w->resume, si)->causes |= 1u << WR_C_ELSEWHERE;
+		return 0;
+	}
+	si = session_new(w, service, observe, &up);
+	if (si == 0)
+		return 0;
+	s = wr_session_at(w->resume, si);
+	s->has_total = has_total;
+	s->total = total;
+	s->causes |= causes;
+	wr_session_confirm(w->resume, &w->lc, si);
+	return si;
+}
+
+/* The upload has its name: what was begun without one goes on under it. */
+static void created(struct wr_worker *w, const struct wr_object *o, uint32_t pi,
+                    const struct wr_http_rhead *h, const struct answer *a)
+{
+	struct piece *p = piece_at(w, pi);
 	struct wr_str where = h->location.p != NULL ? h->location : h->session;
 	struct wr_session *s;
 	uint64_t key[2];
-	uint32_t old;
+	uint32_t owner;
 
 	if (p->up.proto != WR_UP_TUS || h->cut || o->head == NULL ||
 	    !wr_up_location(o->head, p->up.proto, where, &w->lc.key, key))
 		return;
-	old = wr_session_find(w->resume, key);
-	if (old != 0) {
-		/* The store gives the name anew. Whoever still uses the old one is not joined. */
-		s = wr_session_at(w->resume, old);
-		s->causes |= 1u << WR_C_ELSEWHERE;
-		if (s->requests != 0 || p->session != 0)
-			return;
-		session_drop(w, old);
+	if (far_owned(w, key, &owner)) {
+		far_named(w, p, key, owner, a);
+		return;
 	}
 	if (p->session == 0) {
-		struct wr_up up = p->up;
-
-		up.keyed = 1;
-		up.key[0] = key[0];
-		up.key[1] = key[1];
-		p->session = session_new(w, &w->conn[o->conn], &up);
-		if (p->session == 0)
-			return;
-		wr_session_at(w->resume, p->session)->requests++;
-	} else {
-		wr_session_name(w->resume, p->session, key);
-		if (wr_session_at(w->resume, p->session)->bad)
-			wr_bad_add(w->resume, &w->lc, key);
+		session_create(w, key, p->up.proto, p->up.has_total, p->up.total, 0, p->service,
+		               p->observe);
+		return;
 	}
+	if (wr_session_find(w->resume, key) != 0)
+		return; /* a name that is in use: what came with the creation is not joined */
 	s = wr_session_at(w->resume, p->session);
-	s->has_total = p->up.has_total;
-	s->total = p->up.total;
+	wr_session_name(w->resume, p->session, key);
+	if (s->bad)
+		wr_bad_add(w->resume, &w->lc, key);
 	if (p->ended && p->at != 0)
-		offset_stored(w, p->session, p, h);
+		offset_stored(w, p->session, p, a);
 	wr_session_confirm(w->resume, &w->lc, p->session);
 }
 
-void session_answer(struct wr_worker *w, struct wr_object *o, const struct wr_http_rhead *h)
+void session_apply(struct wr_worker *w, uint32_t pi, const struct answer *a)
 {
-	struct piece *p = piece_at(w, o->piece);
-	bool ok = (h->status >= 200 && h->status < 300) ||
-	          (h->status == 308 && p->up.proto == WR_UP_GCS);
+	struct piece *p = piece_at(w, pi);
 	struct wr_session *s = p->session != 0 ? wr_session_at(w->resume, p->session) : NULL;
 
 	if (p->answered)
 		return;
 	p->answered = 1;
-	if (ok && p->up.op == WR_UP_CREATE) {
-		created(w, o, p, h);
+	if (s == NULL || p->up.op == WR_UP_CREATE)
 		return;
-	}
-	if (s == NULL)
-		return;
-	if (!ok || !p->ended) {
+	if (!a->ok || !p->ended) {
 		part_undone(w, s, p);
-		if (by_offset(s) && p->mode == PC_ORDER && s->pos > p->edge && h->status >= 400 &&
-		    h->status < 500)
+		if (by_offset(s) && p->mode == PC_ORDER && s->pos > p->edge && a->status >= 400 &&
+		    a->status < 500)
 			s->doubt = wr_min_u64(s->doubt, p->edge);
 		return;
 	}
 	if (p->up.op == WR_UP_COPY || (p->up.op == WR_UP_PART && !by_offset(s)))
-		part_stored(w, p->session, p, h);
+		part_stored(w, p->session, p, a);
 	else if (p->up.op == WR_UP_PART)
-		offset_stored(w, p->session, p, h);
-	if (p->whole != 0 && h->status != 308)
+		offset_stored(w, p->session, p, a);
+	if (p->whole != 0 && a->status != 308)
 		s->done = 1;
+}
+
+void session_answer(struct wr_worker *w, struct wr_object *o, const struct wr_http_rhead *h)
+{
+	struct piece *p = piece_at(w, o->piece);
+	struct answer a = { .status = h->status };
+
+	a.ok = (h->status >= 200 && h->status < 300) ||
+	       (h->status == 308 && p->up.proto == WR_UP_GCS);
+	if (h->status == 308)
+		a.said = wr_up_range(h->range, &a.upto);
+	else if (p->up.proto == WR_UP_TUS)
+		a.said = wr_up_number(h->upload_offset, &a.upto);
+	a.etag = h->cut ? 0 : wr_up_etag(h->etag, &w->lc.key);
+	if (a.ok && p->up.op == WR_UP_CREATE && !p->answered)
+		created(w, o, o->piece, h, &a);
+	if (p->far == 1) {
+		p->answer = a;
+		far_todo(w, o->piece, FAR_ANSWER);
+	} else {
+		session_apply(w, o->piece, &a);
+	}
 }
 
 /* The request is over, answered or not. */
@@ -559,6 +642,12 @@ void session_close(struct wr_worker *w, uint32_t *pi)
 	struct wr_session *s;
 	uint32_t si = p->session;
 
+	if (p->far == 1) { /* gone when the owner has let go of it too */
+		p->obj = p->conn = 0;
+		far_todo(w, *pi, FAR_CLOSE);
+		*pi = 0;
+		return;
+	}
 	if (si != 0) {
 		s = wr_session_at(w->resume, si);
 		if (!p->answered)

@@ -139,14 +139,20 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 		backlog_add(w, conn_index(w, c));
 		return false;
 	}
+	switch (session_request(w, c, h, is_upload(h))) {
+	case BEGIN_GO: break;
+	case BEGIN_REFUSED: return false;
+	case BEGIN_WAIT:
+		c->fifo_wait = 1;
+		c->cap = h->start;
+		return false;
+	}
 	if (!wr_http_resp_push(&w->lc, &c->resps, h)) {
 		/* More requests under way than responses can be paired with: this one waits. */
 		c->fifo_wait = 1;
 		c->cap = h->start;
 		return false;
 	}
-	if (!session_request(w, c, h, is_upload(h)))
-		return false;
 	if (!is_upload(h))
 		return true;
 	c->up = 1;

@@ -149,6 +149,10 @@ static uint32_t gather(struct wr_worker *w, const struct wr_object *o, struct wr
 		if (!v->used)
 			continue;
 		nh = v->stream != 0 ? wr_scan_hits(w->scan, v->stream, &hit, &cut) : 0;
+		if (i == WR_VIEW_RAW && o->nfar_hits != 0) {
+			hit = o->far_hits;
+			nh = o->nfar_hits;
+		}
 		*more |= cut;
 		for (k = 0; k < nh && n < MATCHES_MAX; k++) {
 			uint32_t rule = rule_now(o, hit[k].rule);
@@ -213,23 +217,12 @@ void upload_finish(struct wr_worker *w, struct conn *c)
 	c->up = 0;
 }
 
-static void verdict_stands(struct wr_worker *w, uint32_t oi)
+/* The verdict of oi stands, and that of the whole it is a piece of: block it, or let it go. */
+static void upload_settle(struct wr_worker *w, uint32_t oi)
 {
 	struct wr_object *o = wr_object_at(w->objects, oi);
 	struct conn *c = &w->conn[o->conn];
 
-	decide(w, o);
-	scanners_close(w, o);
-	if (o->decision.action != WR_A_BLOCK && o->piece != 0 && o->kind != WR_REC_OBJECT) {
-		switch (whole_begin(w, c, oi)) {
-		case WHOLE_BEGUN: return;
-		case WHOLE_FAILED:
-			wr_object_cause(o, WR_C_LIMIT);
-			decide(w, o);
-			break;
-		case WHOLE_NONE: break;
-		}
-	}
 	if (o->decision.action == WR_A_BLOCK) {
 		upload_block(w, c, oi);
 		return;
@@ -242,6 +235,41 @@ static void verdict_stands(struct wr_worker *w, uint32_t oi)
 		return;
 	}
 	upload_release(w, oi);
+}
+
+/* What another worker had to say is in: the verdict again, with it. */
+void upload_decided(struct wr_worker *w, uint32_t oi, bool again)
+{
+	struct wr_object *o = wr_object_at(w->objects, oi);
+
+	if (again)
+		decide(w, o);
+	o->nfar_hits = 0; /* lent by the other worker, for this */
+	upload_settle(w, oi);
+}
+
+static void verdict_stands(struct wr_worker *w, uint32_t oi)
+{
+	struct wr_object *o = wr_object_at(w->objects, oi);
+	struct conn *c = &w->conn[o->conn];
+
+	if (o->conn == 0) {
+		far_whole_stands(w, oi);
+		return;
+	}
+	decide(w, o);
+	scanners_close(w, o);
+	if (o->decision.action != WR_A_BLOCK && o->piece != 0 && o->kind != WR_REC_OBJECT) {
+		switch (whole_begin(w, c, oi)) {
+		case WHOLE_BEGUN: return;
+		case WHOLE_FAILED:
+			wr_object_cause(o, WR_C_LIMIT);
+			decide(w, o);
+			break;
+		case WHOLE_NONE: break;
+		}
+	}
+	upload_settle(w, oi);
 }
 
 /* A hit that blocks by itself: the rest of the upload is not waited for. */
@@ -329,7 +357,7 @@ void upload_release(struct wr_worker *w, uint32_t oi)
 		upload_release(w, c->obj); /* the piece that completed it */
 }
 
-static bool digests_stand(const struct wr_object *o)
+bool views_stand(const struct wr_object *o)
 {
 	for (unsigned i = 0; i < WR_VIEW_COUNT; i++)
 		if (o->view[i].used && o->view[i].digest != 0 && !o->view[i].digested)
@@ -350,7 +378,7 @@ void upload_verdicts(struct wr_worker *w)
 
 			o->state = WR_OBJ_FINISHING;
 			views_end(w, o);
-			if (digests_stand(o))
+			if (views_stand(o))
 				verdict_stands(w, c->obj);
 		}
 	}
@@ -361,7 +389,7 @@ void upload_verdicts(struct wr_worker *w)
 			struct wr_object *o = wr_object_at(w->objects, oi);
 
 			view_digested(w, o, w->digest_owner[slot[i]] % WR_VIEW_COUNT);
-			if (o->state == WR_OBJ_FINISHING && digests_stand(o))
+			if (o->state == WR_OBJ_FINISHING && views_stand(o))
 				verdict_stands(w, oi);
 		}
 	}

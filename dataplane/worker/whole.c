@@ -298,8 +298,7 @@ static bool drain_whole(struct wr_worker *w, const struct wr_session *s, uint64_
 		        next_listed(w, s->completing, wr_part_at(w->resume, p->drain_part)->next);
 	}
 	o->bytes = o->view[WR_VIEW_RAW].bytes;
-	o->state = WR_OBJ_RECEIVING;
-	touch(w, o->conn);
+	whole_ready(w, p->whole);
 	return true;
 }
 
@@ -349,8 +348,9 @@ void whole_clear(struct wr_worker *w)
  * ------------------------------------------------------------------------------------- */
 
 /* Is the object complete at the store with this request? */
-static bool completes(struct wr_worker *w, const struct piece *p)
+bool whole_wanted(struct wr_worker *w, uint32_t pi)
 {
+	const struct piece *p = piece_at(w, pi);
 	const struct wr_session *s = p->session != 0 ? wr_session_at(w->resume, p->session) : NULL;
 
 	switch (p->up.op) {
@@ -441,7 +441,7 @@ static void whole_slots(struct wr_worker *w, struct wr_session *s, uint32_t oi)
 		wr_object_cause(o, WR_C_BUDGET);
 }
 
-static uint32_t whole_object(struct wr_worker *w, struct conn *c, const struct wr_object *piece)
+uint32_t whole_object(struct wr_worker *w, struct conn *c, const struct wr_object *piece)
 {
 	uint32_t oi = wr_object_get(w->objects, &w->lc, conn_index(w, c));
 	struct wr_object *o;
@@ -472,28 +472,31 @@ static uint32_t whole_object(struct wr_worker *w, struct conn *c, const struct w
 	return oi;
 }
 
-enum whole whole_begin(struct wr_worker *w, struct conn *c, uint32_t oi)
+void whole_ready(struct wr_worker *w, uint32_t oi)
 {
-	struct wr_object *piece = wr_object_at(w->objects, oi), *o;
-	struct piece *p = piece_at(w, piece->piece);
-	struct wr_session *s = p->session != 0 ? wr_session_at(w->resume, p->session) : NULL;
-	uint32_t wi;
+	struct wr_object *o = wr_object_at(w->objects, oi);
 
-	p->ended = 1;
-	p->digests = piece->view[WR_VIEW_RAW].digests;
-	if (!completes(w, p) || p->whole != 0)
-		return WHOLE_NONE;
-	wi = c->nopen < OPEN_MAX ? whole_object(w, c, piece) : 0;
-	if (wi == 0) {
-		wr_count(&w->lc, WR_R_OBJECT_LIMIT, 1);
-		return WHOLE_FAILED;
+	o->state = WR_OBJ_RECEIVING;
+	if (o->conn != 0) {
+		touch(w, o->conn);
+		backlog_add(w, o->conn);
+		return;
 	}
-	o = wr_object_at(w->objects, wi);
-	p->whole = wi;
-	o->piece = piece->piece;
-	piece->piece = 0;
-	piece->state = WR_OBJ_WHOLE;
-	o->causes = causes_of(w, o->piece, s);
+	views_end(w, o); /* for another worker: no connection here waits for it */
+	o->state = WR_OBJ_FINISHING;
+	if (views_stand(o))
+		far_whole_stands(w, oi);
+}
+
+/* Fills the whole's entry from the session and starts its scanners' end. */
+void whole_make(struct wr_worker *w, uint32_t pi, uint32_t oi)
+{
+	struct wr_object *o = wr_object_at(w->objects, oi);
+	struct piece *p = piece_at(w, pi);
+	struct wr_session *s = p->session != 0 ? wr_session_at(w->resume, p->session) : NULL;
+
+	p->whole = oi;
+	o->causes = causes_of(w, pi, s);
 	if (s != NULL && s->bad)
 		wr_object_cause(o, WR_C_OBJECT_BAD);
 	if (o->causes & 1u << WR_C_FRAMING) {
@@ -506,18 +509,44 @@ enum whole whole_begin(struct wr_worker *w, struct conn *c, uint32_t oi)
 	}
 	o->bytes = o->view[WR_VIEW_RAW].bytes = s != NULL ? s->pos : 0;
 	if (o->causes == 0)
-		whole_slots(w, s, wi);
-	o->state = WR_OBJ_RECEIVING;
-	c->pending = 1;
+		whole_slots(w, s, oi);
 	if (o->causes == 0 && s->proto == WR_UP_S3) {
-		p->drain_part = next_listed(w, o->piece, s->parts);
+		p->drain_part = next_listed(w, pi, s->parts);
 		if (p->drain_part != 0) {
-			s->completing = o->piece;
+			s->completing = pi;
 			o->state = WR_OBJ_DRAINING;
 			whole_queue(w, p->session);
+			return;
 		}
 	}
-	touch(w, conn_index(w, c));
-	backlog_add(w, conn_index(w, c));
+	whole_ready(w, oi);
+}
+
+enum whole whole_begin(struct wr_worker *w, struct conn *c, uint32_t oi)
+{
+	struct wr_object *piece = wr_object_at(w->objects, oi);
+	uint32_t pi = piece->piece, wi;
+	struct piece *p = piece_at(w, pi);
+
+	p->ended = 1;
+	p->digests = piece->view[WR_VIEW_RAW].digests;
+	if (p->far == 1) {
+		piece->state = WR_OBJ_WHOLE;
+		c->pending = 1;
+		far_todo(w, pi, FAR_END);
+		return WHOLE_BEGUN;
+	}
+	if (!whole_wanted(w, pi) || p->whole != 0)
+		return WHOLE_NONE;
+	wi = c->nopen < OPEN_MAX ? whole_object(w, c, piece) : 0;
+	if (wi == 0) {
+		wr_count(&w->lc, WR_R_OBJECT_LIMIT, 1);
+		return WHOLE_FAILED;
+	}
+	wr_object_at(w->objects, wi)->piece = pi;
+	piece->piece = 0;
+	piece->state = WR_OBJ_WHOLE;
+	c->pending = 1;
+	whole_make(w, pi, wi);
 	return WHOLE_BEGUN;
 }

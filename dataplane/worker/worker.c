@@ -529,6 +529,7 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 	wr_scan_enter(w->scan);
 	wr_body_turn(w->bodies, w->lc.conf->turn_bytes);
 
+	far_run(w);
 	backlog_run(w);
 	for (int side = 0; side < 2; side++) {
 		frames += receive(w, (enum wr_side)side);
@@ -547,6 +548,7 @@ uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns)
 		client_advance(w, &w->conn[w->touched[i]]);
 	}
 	w->ntouched = 0;
+	far_send(w);
 	records_write(w);
 	timers(w);
 	stage(w, WR_STAGE_HOLD);

@@ -43,6 +43,8 @@ struct wr_worker_args {
 
 WR_MUST_USE struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n);
 void wr_worker_free(struct wr_worker *w);
+/* Boot, all workers of one link: each upload key that comes in several requests gets one owner. */
+WR_MUST_USE int wr_worker_join(struct wr_worker *const *w, uint32_t n);
 
 /* One turn of the loop. now_ns: monotonic; real_ns: CLOCK_REALTIME. Returns frames handled. */
 uint32_t wr_worker_turn(struct wr_worker *w, uint64_t now_ns, uint64_t real_ns);

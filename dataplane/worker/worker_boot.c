@@ -2,6 +2,7 @@
 /*
  * Makes and ends a worker: the only file of the room that allocates, formats and may fail.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "pkt/frag.h"
@@ -116,6 +117,31 @@ void look_free(struct wr_worker *w)
 	wr_mem_free(w->trace.ring);
 }
 
+static bool pair(struct wr_worker *a, struct wr_worker *b)
+{
+	struct note_ring *ask = wr_mem_alloc("asked of a worker", sizeof(*ask));
+	struct note_ring *tell = wr_mem_alloc("told to a worker", sizeof(*tell));
+
+	a->far.peer[b->exchange.slot] = b;
+	a->far.ask_to[b->exchange.slot] = b->far.ask_from[a->exchange.slot] = ask;
+	a->far.tell_to[b->exchange.slot] = b->far.tell_from[a->exchange.slot] = tell;
+	return ask != NULL && tell != NULL;
+}
+
+int wr_worker_join(struct wr_worker *const *w, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && n > 1; i++) {
+		w[i]->far.blocks = wr_pool_new_lazy("far blocks", w[i]->pieces->n + 256,
+		                                    sizeof(struct far_block));
+		if (w[i]->far.blocks == NULL)
+			return -ENOMEM;
+		for (uint32_t k = 0; k < n; k++)
+			if (i != k && !pair(w[i], w[k]))
+				return -ENOMEM;
+	}
+	return 0;
+}
+
 void wr_worker_free(struct wr_worker *w)
 {
 	if (w == NULL)
@@ -139,6 +165,11 @@ void wr_worker_free(struct wr_worker *w)
 	wr_resume_free(w->resume);
 	wr_pool_free(w->pieces);
 	wr_mem_free(w->looks);
+	wr_pool_free(w->far.blocks);
+	for (uint32_t i = 0; i < WR_WORKERS_MAX; i++) {
+		wr_mem_free(w->far.ask_to[i]);
+		wr_mem_free(w->far.tell_to[i]);
+	}
 	wr_body_pool_free(w->bodies);
 	wr_http_free(w->http);
 	wr_tcp_free(w->tcp);

@@ -377,6 +377,8 @@ static int boot(const char *compiler, const char *bundle)
 		if (worker[i] == NULL)
 			goto fail;
 	}
+	if (wr_worker_join(worker, nworkers) != 0)
+		goto fail;
 	if (sim_load(compiler, bundle, &rs, err, sizeof(err)) != 0)
 		goto fail;
 	for (uint32_t i = 0; i < nworkers; i++) {
@@ -1180,5 +1182,7 @@ int main(int argc, char **argv)
 	s3_gaps();
 	gcs();
 	ranges();
+	OK((reason(WR_R_SESSION_FAR) > 20) == (nworkers > 1),
+	   "many uploads had another worker's connection");
 	return tap_done();
 }
