@@ -105,10 +105,6 @@ static enum wr_place place_early(struct wr_lcore *lc, struct wr_tcp *t, struct w
 	uint64_t s = (uint64_t)wr_half_off(h, p->seq), e = s + p->len;
 	uint32_t added;
 
-	if (h->nooo >= WR_TCP_OOO_MAX) {
-		*why = WR_R_TCP_OOO_LIMIT;
-		return WR_PLACE_DROP;
-	}
 	/* It would carry bytes that wait in another frame: then it waits with them. */
 	holding = holding || seg_any_unsent_early(t, h, s, e);
 	*why = seg_fix(lc, t, h, p, (int64_t)s);
@@ -145,19 +141,50 @@ static enum wr_place place_in_order(struct wr_lcore *lc, struct wr_tcp *t, struc
 	return WR_PLACE_NEW;
 }
 
+#define SMALL_CHARGE 640u /* a compact copy: room, headers, the mbuf itself */
+
+/*
+ * How much one direction may keep depends on what is left: at most as much again as the worker has
+ * free. So one that hoards leaves half, a thousand that hoard leave a thousandth for everybody, and
+ * a connection that keeps nothing may always go on in order. Early segments are a convenience (the
+ * client would repeat them): they stop at half of everything.
+ */
+static bool may_keep(const struct wr_lcore *lc, const struct wr_tcp *t, const struct wr_half *h,
+                     const struct wr_pkt *p, bool early)
+{
+	uint32_t segs = wr_pool_free_count(t->segs), own = (uint32_t)h->nsegs + h->nooo;
+	bool small = p->m->data_len <= WR_SMALL_BYTES;
+	uint64_t left, each = small ? SMALL_CHARGE : p->m->buf_len + sizeof(*p->m);
+
+	if (h->nsegs >= WR_TCP_SEGS_MAX || t->kept_bytes >= t->kept_max || segs < h->nooo + 2u)
+		return false;
+	left = t->kept_max - t->kept_bytes;
+	if (early && (left < t->kept_max / 2 || segs < t->segs->n / 2))
+		return false;
+	if (own == 0)
+		return true;
+	if (!small && lc->pools.rx_reserve != 0 && lc->pools.rx_free < lc->pools.rx_low_water &&
+	    own > lc->pools.rx_free - wr_min_u32(lc->pools.rx_free, lc->pools.rx_reserve))
+		return false;
+	return own <= segs && own * each <= left;
+}
+
 enum wr_place wr_tcp_place(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half *h,
                            struct wr_pkt *p, bool holding, enum wr_reason *why)
 {
 	int64_t s = wr_half_off(h, p->seq), e = s + p->len;
 	bool fin = (p->tcp_flags & WR_TCP_FIN) != 0;
-	bool fin_new = fin && h->fin == WR_TCP_NONE;
+	bool fin_new = fin && h->fin == WR_TCP_NONE, early = s > (int64_t)h->nxt;
 
 	*why = WR_R_NONE;
 	if (e <= (int64_t)h->nxt && !fin_new)
 		return place_repeat(lc, t, h, p, why);
 
-	if (h->nsegs >= WR_TCP_SEGS_MAX || t->kept_bytes >= t->kept_max ||
-	    wr_pool_free_count(t->segs) < h->nooo + 2u) {
+	if (early && h->nooo >= WR_TCP_OOO_MAX) {
+		*why = WR_R_TCP_OOO_LIMIT;
+		return WR_PLACE_DROP;
+	}
+	if (!may_keep(lc, t, h, p, early)) {
 		*why = WR_R_KEEP_LIMIT;
 		return WR_PLACE_DROP;
 	}
@@ -167,12 +194,13 @@ enum wr_place wr_tcp_place(struct wr_lcore *lc, struct wr_tcp *t, struct wr_half
 		if (c != NULL) {
 			rte_pktmbuf_free(p->m);
 			p->m = c;
-		} else if (lc->pools.rx_free < lc->pools.rx_reserve) {
+		} else if (lc->pools.rx_free <
+		           (early ? lc->pools.rx_low_water : lc->pools.rx_reserve)) {
 			*why = WR_R_POOL_LOW;
 			return WR_PLACE_DROP;
 		}
 	}
-	if (s <= (int64_t)h->nxt)
+	if (!early)
 		return place_in_order(lc, t, h, p, why);
 	return place_early(lc, t, h, p, holding, why);
 }

@@ -8,7 +8,8 @@
  * cumulatively (never by SACK: receivers may renege) and they were delivered lends    segment
  * bytes: valid until they are acknowledged, dropped or cleared threads  lcore-local limits
  * WR_TCP_SEGS_MAX kept and WR_TCP_OOO_MAX out-of-order segments per direction, the worker's byte
- * budget (charged by buffer size); then the segment is not forwarded: TCP repeats it fails    never
+ * budget (charged by buffer size), of which a direction gets no more than is left (may_keep); then
+ * the segment is not forwarded: TCP repeats it fails    never
  * by return code: a placement and a reason see      docs/concepts/reassembly.md, tests/unit/tcp,
  * tests/sim
  *
