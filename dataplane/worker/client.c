@@ -174,6 +174,7 @@ void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 		upload_abort(w, c, WR_C_ABORTED, WR_COMMITTED_UNKNOWN);
 		c->phase = PH_DEAD;
 		conn_arm(w, conn_index(w, c), w->lc.now + CLOSE_NS);
+		conn_ended(w, c);
 	}
 	send_to(w, other((enum wr_side)p->side), p->m);
 }
@@ -421,7 +422,11 @@ static void client_payload(struct wr_worker *w, struct wr_pkt *p, struct conn *c
 		break;
 	case WR_PLACE_QUEUED: w->held++; break;
 	case WR_PLACE_SEND: send_to(w, WR_SIDE_STORE, p->m); break;
-	case WR_PLACE_ABSORB: absorb(w, p->m); break;
+	case WR_PLACE_ABSORB:
+		absorb(w, p->m);
+		/* It may wait for a turn that the full backlog has denied it. */
+		backlog_add(w, conn_index(w, c));
+		break;
 	case WR_PLACE_DROP: drop(w, p->m); break;
 	}
 	if (why != WR_R_NONE) {
@@ -438,12 +443,13 @@ static void client_ack(struct wr_worker *w, const struct wr_pkt *p, struct conn 
 	int64_t off = wr_half_off(h, p->ack);
 	uint64_t edge;
 
-	(void)w;
 	if (!(p->tcp_flags & WR_TCP_ACK) || !h->has_isn || off < 0)
 		return;
 	h->acked = wr_max_u64(h->acked, wr_min_u64((uint64_t)off, h->nxt));
-	if (h->fin != WR_TCP_NONE && (uint64_t)off > h->fin)
+	if (h->fin != WR_TCP_NONE && (uint64_t)off > h->fin) {
 		h->fin_acked = 1;
+		conn_ended(w, c);
+	}
 	edge = (uint64_t)off +
 	       ((uint64_t)p->window << (h->has_wscale && c->c2s.has_wscale ? c->c2s.wscale : 0));
 	h->edge = wr_max_u64(h->edge, edge);

@@ -45,6 +45,9 @@
 #define PASS_LIMIT_NS 60000000000ull /* a connection that passes unscanned is reset after this */
 #define PASS_IDLE_NS  5000000000ull  /* ... or at its first idle moment */
 #define CLOSE_NS      10000000000ull /* both sides closed: how long late segments are recognised */
+#define RECLAIM_NS    1000000000ull  /* ... at least, after an RST, when the table is full */
+#define RECLAIM_TRIES 8u             /* entries looked at for one new connection */
+#define BUSY_NS       2000000000ull /* a request that finds no head slot for so long: on_overload */
 
 #define OPEN_MAX 8u /* objects open at once in one body: the whole, and parts within parts */
 
@@ -97,6 +100,9 @@ struct conn {
 	        open[OPEN_MAX]; /* body/'s number and our object, innermost last */
 	struct wr_block block;
 	uint32_t blocked_obj;
+	uint32_t ended; /* place in the worker's list of ended connections, 0 = not in it */
+	uint64_t
+	        busy_ns; /* since when no head slot is free for its request, 0 = it does not wait */
 	uint16_t blocked_reason;
 	uint32_t piece, piece_causes; /* what the request is to an object in several, until its
 	                                 object takes it; what its objects must say */
@@ -142,6 +148,9 @@ struct wr_worker {
 	uint32_t njobs;
 	uint32_t touched[TOUCHED], ntouched;
 	uint32_t backlog[BACKLOG], backlog_head, nbacklog;
+	/* Ended connections, oldest first: a ring as long as the table. What was forgotten or began
+	 * anew since does not stand there any more (conn.ended says where it stands). */
+	uint32_t *ended, ended_head, ended_tail;
 	struct rte_mbuf *tx[2][TX_BURST];
 	uint16_t ntx[2];
 	struct wr_lanes lanes[2];
@@ -165,6 +174,8 @@ struct wr_worker {
 void touch(struct wr_worker *w, uint32_t ci);
 void backlog_add(struct wr_worker *w, uint32_t ci);
 void conn_free(struct wr_worker *w, uint32_t ci);
+/* Both ends know that c is over: when the table is full its entry may be used again. */
+void conn_ended(struct wr_worker *w, struct conn *c);
 void conn_arm(struct wr_worker *w, uint32_t ci, uint64_t at);
 uint32_t conn_new(struct wr_worker *w, const struct wr_pkt *p);
 void jobs_flush(struct wr_worker *w);

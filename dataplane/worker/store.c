@@ -75,8 +75,10 @@ static bool store_ack(struct wr_worker *w, const struct wr_pkt *p, struct conn *
 		return false;
 	if (off < 0)
 		return true;
-	if (h->fin != WR_TCP_NONE && (uint64_t)off > h->fin)
+	if (h->fin != WR_TCP_NONE && (uint64_t)off > h->fin) {
 		h->fin_acked = 1;
+		conn_ended(w, c);
+	}
 	wr_tcp_ack(w->tcp, h, wr_min_u64((uint64_t)off, h->nxt));
 	edge = (uint64_t)off + ((uint64_t)p->window << (h->has_wscale && c->s2c.has_wscale &&
 	                                                                !(p->tcp_flags & WR_TCP_SYN)

@@ -394,9 +394,27 @@ static bool request_end(struct wr_worker *w, struct conn *c)
 	return false;
 }
 
+/* Every slot for a head is taken: the request waits a little, then policy decides. */
+static bool no_head(struct wr_worker *w, struct conn *c)
+{
+	if (c->busy_ns == 0)
+		c->busy_ns = w->lc.now;
+	if (w->lc.now - c->busy_ns < BUSY_NS) {
+		backlog_add(w, conn_index(w, c));
+		return false;
+	}
+	if (conn_policy(w, c)->on_overload == WR_DEATH_OPEN)
+		conn_pass(w, c, WR_R_OVERLOAD);
+	else
+		block(w, c, 0, WR_R_OVERLOAD);
+	return false;
+}
+
 /* False: stop parsing this connection for now. */
 bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struct wr_http_out *out)
 {
+	if (ev != WR_HTTP_BUSY)
+		c->busy_ns = 0;
 	switch (ev) {
 	case WR_HTTP_HEAD:
 		c->in_req = 1;
@@ -406,7 +424,7 @@ bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struc
 	case WR_HTTP_END: return request_end(w, c);
 	case WR_HTTP_BAD: return request_bad(w, c, out->reason); /* counted by http */
 	case WR_HTTP_PROXY: c->proxy = out->proxy; return true;
-	case WR_HTTP_BUSY: backlog_add(w, conn_index(w, c)); return false;
+	case WR_HTTP_BUSY: return no_head(w, c);
 	default: return false;
 	}
 }

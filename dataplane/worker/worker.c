@@ -49,12 +49,60 @@ void conn_arm(struct wr_worker *w, uint32_t ci, uint64_t at)
 	wr_flow_arm(w->flows, ci, w->lc.now, at);
 }
 
+static void ended_push(struct wr_worker *w, struct conn *c)
+{
+	uint32_t n = wr_flow_capacity(w->flows);
+
+	if (w->ended_tail - w->ended_head == n)
+		w->ended_head++; /* long gone: each connection ends once */
+	w->ended[w->ended_tail % n] = conn_index(w, c);
+	c->ended = ++w->ended_tail;
+	if (c->ended == 0) /* 0 means: not in it. The ring begins anew, timers do the rest */
+		w->ended_head = w->ended_tail = 1;
+}
+
+void conn_ended(struct wr_worker *w, struct conn *c)
+{
+	if (c->ended == 0 &&
+	    (c->phase == PH_DEAD || (c->phase == PH_OPEN && c->c2s.fin_acked && c->s2c.fin_acked)))
+		ended_push(w, c);
+}
+
+/*
+ * The table is full: the connection that ended first gives its entry. Both ends have acknowledged
+ * each other's FIN, so nothing that comes late can be delivered; after an RST, which may have been
+ * lost on its way, late data is recognised for a second at least. False: none, or all too young.
+ */
+static bool reclaim(struct wr_worker *w)
+{
+	uint32_t n = wr_flow_capacity(w->flows);
+
+	for (uint32_t k = 0; k < RECLAIM_TRIES && w->ended_head != w->ended_tail; k++) {
+		uint32_t ci = w->ended[w->ended_head++ % n];
+		struct conn *c = &w->conn[ci];
+
+		if (!wr_flow_used(w->flows, ci) || c->ended != w->ended_head)
+			continue;
+		if (c->phase == PH_DEAD && w->lc.now - c->last_ns < RECLAIM_NS) {
+			ended_push(w, c);
+			continue;
+		}
+		wr_count(&w->lc, WR_R_FLOW_RECLAIMED, 1);
+		conn_free(w, ci);
+		return true;
+	}
+	return false;
+}
+
 uint32_t conn_new(struct wr_worker *w, const struct wr_pkt *p)
 {
 	uint32_t ci = 0;
 	struct conn *c;
 
 	if (!atomic_load_explicit(&w->draining, memory_order_relaxed))
+		ci = wr_flow_insert(w->flows, &p->key, p->hash);
+	if (ci == 0 && wr_flow_count(w->flows) == wr_flow_capacity(w->flows) &&
+	    !atomic_load_explicit(&w->draining, memory_order_relaxed) && reclaim(w))
 		ci = wr_flow_insert(w->flows, &p->key, p->hash);
 	if (ci == 0) {
 		count_pkt(w, p, WR_R_FLOW_TABLE_FULL);

@@ -42,6 +42,7 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 	w->bodies = wr_body_pool_new(&bc);
 	w->flows = wr_flow_new(conns);
 	w->conn = wr_mem_alloc("connections", (conns + 1ull) * sizeof(struct conn));
+	w->ended = wr_mem_alloc("ended connections", (uint64_t)conns * sizeof(uint32_t));
 	w->tcp = wr_tcp_new(segs, conf->hold_budget_bytes / share);
 	w->http = wr_http_new(&hc);
 	w->objects = wr_pool_new("uploads", objects, sizeof(struct wr_object));
@@ -53,8 +54,8 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 	w->digest_owner = wr_mem_alloc("digest owners", (w->ndigests + 1ull) * sizeof(uint32_t));
 	w->scan = wr_scan_new(objects * DIGESTS_PER_UPLOAD + 2 * rc.sessions,
 	                      conf->stream_state_bytes);
-	return w->resume && w->pieces && w->looks && w->bodies && w->flows && w->conn && w->tcp &&
-	       w->http && w->objects && w->digest_owner && w->scan;
+	return w->resume && w->pieces && w->looks && w->bodies && w->flows && w->conn && w->ended &&
+	       w->tcp && w->http && w->objects && w->digest_owner && w->scan;
 }
 
 struct wr_worker *wr_worker_new(const struct wr_worker_args *a, char *err, size_t n)
@@ -173,6 +174,7 @@ void wr_worker_free(struct wr_worker *w)
 	wr_body_pool_free(w->bodies);
 	wr_http_free(w->http);
 	wr_tcp_free(w->tcp);
+	wr_mem_free(w->ended);
 	wr_mem_free(w->conn);
 	wr_flow_free(w->flows);
 	wr_mem_free(w);
