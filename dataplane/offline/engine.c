@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "digest/digest.h"
-#include "object/sniff.h"
+#include "object/look.h"
 #include "scan/scan.h"
 #include "verdict/verdict.h"
 
@@ -71,7 +71,7 @@ int wr_offline_new(const struct wr_offline_conf *c, struct wr_offline **out, cha
 		goto fail;
 	wr_scan_enter(o->scan);
 	rc = -ENOMEM;
-	o->digest = wr_digest_new(1, wr_digest_choose(WR_DIGEST_AUTO));
+	o->digest = wr_digest_new(2, wr_digest_choose(WR_DIGEST_AUTO));
 	if (o->digest == NULL)
 		goto fail;
 	*out = o;
@@ -103,9 +103,9 @@ const struct wr_ruleset *wr_offline_ruleset(const struct wr_offline *o)
 }
 
 struct slots {
-	uint32_t stream, digest;
-	bool sniffed;
-	uint16_t nprefix;
+	uint32_t stream, digest, trimmed; /* trimmed: a digest up to the format's end */
+	bool sniffed;                     /* or told by the job, whatever the bytes say */
+	struct wr_look look;
 	uint8_t prefix[WR_SNIFF_BYTES];
 };
 
@@ -118,35 +118,37 @@ static void set_type(struct wr_offline *o, struct slots *s, const char *media,
 		(void)wr_scan_type(&o->lc, o->scan, s->stream, media);
 }
 
-/* As worker/ does it: most first pieces tell what the object is, short ones are kept until they do.
- */
-static void sniff(struct wr_offline *o, struct slots *s, const uint8_t *p, uint32_t n,
-                  struct wr_offline_result *out)
+/* As worker/ does it: behind the end of a format the digests fork. */
+static void digest_piece(struct wr_offline *o, struct slots *s, const struct wr_piece *piece,
+                         uint32_t in)
 {
-	const struct wr_type *t = out->bytes == 0 ? wr_sniff(p, n, false) : NULL;
-	uint32_t take = wr_min_u32(WR_SNIFF_BYTES - s->nprefix, n);
+	struct wr_piece part = *piece;
 
-	if (t == NULL) {
-		memcpy(s->prefix + s->nprefix, p, take);
-		s->nprefix = (uint16_t)(s->nprefix + take);
-		t = wr_sniff(s->prefix, s->nprefix, false);
-	}
-	if (t != NULL)
-		set_type(o, s, t->media, out);
+	if (s->digest == 0)
+		return;
+	part.len = in;
+	wr_digest_feed(&o->lc, o->digest, s->digest, &part);
+	if (in == piece->len)
+		return;
+	if (s->trimmed == 0)
+		s->trimmed = wr_digest_fork(&o->lc, o->digest, s->digest);
+	part.p += in;
+	part.len = piece->len - in;
+	wr_digest_feed(&o->lc, o->digest, s->digest, &part);
 }
 
 static void feed(struct wr_offline *o, struct slots *s, const uint8_t *p, uint32_t n,
                  struct wr_offline_result *out)
 {
 	struct wr_scan_job job = { .stream = s->stream, .piece = { .p = p, .len = n } };
+	uint32_t in = wr_look_feed(&s->look, s->prefix, p, n);
 
-	if (!s->sniffed && n != 0)
-		sniff(o, s, p, n, out);
+	if (!s->sniffed && s->look.type != NULL)
+		set_type(o, s, s->look.type->media, out);
 	if (s->stream != 0)
 		wr_scan_burst(&o->lc, o->scan, &job, 1);
 	out->failed |= job.failed;
-	if (s->digest != 0)
-		wr_digest_feed(&o->lc, o->digest, s->digest, &job.piece);
+	digest_piece(o, s, &job.piece, in);
 	out->bytes += n;
 }
 
@@ -191,18 +193,27 @@ static void read_all(struct wr_offline *o, struct slots *s, int fd, uint64_t cut
 	}
 }
 
-static void finish_digest(struct wr_offline *o, const struct slots *s,
-                          struct wr_offline_result *out)
+static void finish_digest(struct wr_offline *o, uint32_t slot, struct wr_digests *out)
 {
 	uint32_t done;
 
-	if (s->digest == 0)
+	if (slot == 0)
 		return;
-	wr_digest_end(&o->lc, o->digest, s->digest);
+	wr_digest_end(&o->lc, o->digest, slot);
 	while (wr_digest_done(o->digest, &done, 1) == 0)
 		wr_digest_run(&o->lc, o->digest);
-	wr_digest_result(o->digest, s->digest, &out->digests);
-	wr_digest_close(o->digest, s->digest);
+	wr_digest_result(o->digest, slot, out);
+	wr_digest_close(o->digest, slot);
+}
+
+static void look_up(struct wr_offline *o, const struct wr_digests *d, enum wr_view view,
+                    struct wr_offline_result *out)
+{
+	uint32_t n = wr_ruleset_lookup(o->rs, d, out->match + out->nmatches,
+	                               WR_OFFLINE_MATCHES - out->nmatches);
+
+	while (n-- > 0)
+		out->match[out->nmatches++].view = (uint8_t)view;
 }
 
 static void gather(struct wr_offline *o, const struct slots *s, struct wr_offline_result *out)
@@ -210,13 +221,18 @@ static void gather(struct wr_offline *o, const struct slots *s, struct wr_offlin
 	const struct wr_hit *hit;
 	bool more = false;
 	uint32_t n = s->stream != 0 ? wr_scan_hits(o->scan, s->stream, &hit, &more) : 0;
+	struct wr_digests trimmed;
 
 	for (uint32_t i = 0; i < n && out->nmatches < WR_OFFLINE_MATCHES; i++)
 		out->match[out->nmatches++] = (struct wr_match){ .item = hit[i].rule,
 			                                         .offset = hit[i].offset,
 			                                         .kind = WR_MATCH_PATTERN };
-	out->nmatches += wr_ruleset_lookup(o->rs, &out->digests, out->match + out->nmatches,
-	                                   WR_OFFLINE_MATCHES - out->nmatches);
+	finish_digest(o, s->digest, &out->digests);
+	look_up(o, &out->digests, WR_VIEW_RAW, out);
+	if (s->trimmed != 0) {
+		finish_digest(o, s->trimmed, &trimmed);
+		look_up(o, &trimmed, WR_VIEW_TRIMMED, out);
+	}
 	out->more = more || out->nmatches == WR_OFFLINE_MATCHES;
 }
 
@@ -228,12 +244,13 @@ static const struct wr_item *item_of(const struct wr_offline *o, const struct wr
 
 /* Is a deny match exempt by an allow match of the same owner and bundle? */
 static bool exempt(const struct wr_offline *o, const struct wr_offline_result *r,
-                   const struct wr_item *deny)
+                   const struct wr_item *deny, uint8_t view)
 {
 	for (uint32_t i = 0; i < r->nmatches; i++) {
 		const struct wr_item *a = item_of(o, &r->match[i]);
 
 		if (r->match[i].kind != WR_MATCH_PATTERN && a->allow && a->mode != WR_ITEM_OFF &&
+		    (r->match[i].view == WR_VIEW_RAW || r->match[i].view == view) &&
 		    a->owner == deny->owner && strcmp(a->bundle, deny->bundle) == 0)
 			return true;
 	}
@@ -251,7 +268,7 @@ static uint8_t found(const struct wr_offline *o, const struct wr_offline_result 
 		const struct wr_item *it = item_of(o, &r->match[i]);
 
 		if (it->mode == WR_ITEM_OFF || it->allow ||
-		    (r->match[i].kind != WR_MATCH_PATTERN && exempt(o, r, it)))
+		    (r->match[i].kind != WR_MATCH_PATTERN && exempt(o, r, it, r->match[i].view)))
 			continue;
 		if (it->action == WR_A_BLOCK)
 			return WR_V_MATCH;
@@ -278,15 +295,11 @@ void wr_offline_scan(struct wr_offline *o, int fd, uint64_t cut, const char *typ
 	if (type != NULL)
 		set_type(o, &s, type, out);
 	read_all(o, &s, fd, cut, out);
-	if (!s.sniffed) {
-		const struct wr_type *t =
-		        out->bytes == 0 ? NULL : wr_sniff(s.prefix, s.nprefix, true);
-
-		set_type(o, &s, t == NULL ? NULL : t->media, out);
-	}
+	wr_look_end(&s.look, s.prefix);
+	if (!s.sniffed)
+		set_type(o, &s, s.look.type == NULL ? NULL : s.look.type->media, out);
 	if (s.stream != 0)
 		(void)wr_scan_end(&o->lc, o->scan, s.stream);
-	finish_digest(o, &s, out);
 	gather(o, &s, out);
 	out->scanned = s.stream != 0 ? wr_scan_bytes(o->scan, s.stream) : 0;
 	out->failed |= s.digest == 0 || out->io_error != 0;
@@ -295,7 +308,7 @@ void wr_offline_scan(struct wr_offline *o, int fd, uint64_t cut, const char *typ
 		.policy = &o->policy,
 		.match = out->match,
 		.nmatches = out->nmatches,
-		.causes = out->failed ? 1u << WR_C_ENGINE : 0,
+		.causes = (out->failed ? 1u << WR_C_ENGINE : 0) | wr_look_findings(&s.look, true),
 		.canary = o->canary,
 		.now_s = (uint64_t)ts.tv_sec,
 		.complete = !out->failed && (s.stream == 0 || out->scanned == out->bytes),

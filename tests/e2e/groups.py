@@ -4,7 +4,9 @@ import hashlib
 import os
 import random
 import shutil
+import struct
 import tempfile
+import zlib
 
 import servers
 from lab import ROOT
@@ -22,6 +24,20 @@ LISTED = {
     ("sha1", 77): body("sha1 small", 77), ("sha1", 700001): body("sha1 large", 700001),
     ("sha256", 64): body("sha256 small", 64), ("sha256", 1000000): body("sha256 large", 1000000),
 }
+
+
+
+def PNG(seed, side=64):
+    """A real picture of random points."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + body(f"{seed} {y}", 3 * side) for y in range(side))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+# Listed by SHA-256.
+PICTURE = PNG("listed")
 
 # Listed too; long enough for clients to send it in several requests.
 OBJECT = body("sha256 object", 11534337)
@@ -44,6 +60,7 @@ class Group:
                         f.write(hashlib.new(algo, data).hexdigest() + "\n")
         with open(os.path.join(bundle, "lists", "sample-sha256.txt"), "a") as f:
             f.write(hashlib.sha256(OBJECT).hexdigest() + "\n")
+            f.write(hashlib.sha256(PICTURE).hexdigest() + "\n")
         # The samples' own cases would not see the digests above; the lab has no use for them.
         with open(os.path.join(self.dir, "weir.yaml"), "w") as f:
             f.write(self.config)
