@@ -43,6 +43,20 @@ WR_NORETURN void wr_assert_fail(const char *what, const char *file, int line);
 #define WR_DCHECK(cond) ((void)sizeof(!(cond)))
 #endif
 
+/*
+ * Asks for the line of p. Not __builtin_prefetch: GCC takes a function that does nothing else for
+ * one without effect and drops its calls, silently.
+ */
+static inline void wr_prefetch(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetcht0 %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p);
+	__asm__ volatile("");
+#endif
+}
+
 static inline uint64_t wr_min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

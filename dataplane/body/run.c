@@ -283,10 +283,10 @@ void wr_body_warm(const struct wr_body *b)
 {
 	const char *l = (const char *)b->layer;
 
-	__builtin_prefetch(b, 1);
-	__builtin_prefetch((const char *)b + WR_CACHE_LINE, 1);
-	__builtin_prefetch(l, 1);
-	__builtin_prefetch(l + WR_CACHE_LINE, 1);
+	wr_prefetch(b);
+	wr_prefetch((const char *)b + WR_CACHE_LINE);
+	wr_prefetch(l);
+	wr_prefetch(l + WR_CACHE_LINE);
 }
 
 uint64_t wr_body_hold_from(const struct wr_body *b)

@@ -93,12 +93,12 @@ static inline void wr_object_warm(const struct wr_pool *pool, uint32_t i)
 {
 	const char *o = wr_pool_at(pool, i);
 
-	__builtin_prefetch(o, 1);
-	__builtin_prefetch(o + WR_CACHE_LINE, 1);
+	wr_prefetch(o);
+	wr_prefetch(o + WR_CACHE_LINE);
 	for (size_t at = offsetof(struct wr_object, view) & ~(size_t)(WR_CACHE_LINE - 1);
 	     at < offsetof(struct wr_object, view) + sizeof(struct wr_view_state);
 	     at += WR_CACHE_LINE)
-		__builtin_prefetch(o + at, 1);
+		wr_prefetch(o + at);
 }
 
 static inline void wr_object_cause(struct wr_object *o, enum wr_cause c)

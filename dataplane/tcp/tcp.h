@@ -79,7 +79,7 @@ struct wr_tcp { /* one per worker */
 static inline void wr_tcp_warm(const struct wr_tcp *t, uint32_t i)
 {
 	if (i != 0)
-		__builtin_prefetch(wr_pool_at(t->segs, i), 1);
+		wr_prefetch(wr_pool_at(t->segs, i));
 }
 
 static inline void wr_tcp_warm_frame(const struct wr_tcp *t, uint32_t i)
@@ -88,8 +88,8 @@ static inline void wr_tcp_warm_frame(const struct wr_tcp *t, uint32_t i)
 
 	if (g == NULL || g->m == NULL)
 		return;
-	__builtin_prefetch(g->m, 1);
-	__builtin_prefetch((const char *)g->m + WR_CACHE_LINE); /* its pool, its next segment */
+	wr_prefetch(g->m);
+	wr_prefetch((const char *)g->m + WR_CACHE_LINE); /* its pool, its next segment */
 }
 
 enum wr_place {
