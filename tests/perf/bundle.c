@@ -110,10 +110,12 @@ static void write_rules(const struct bench_bundle *b, uint32_t n)
 static void write_list(const struct bench_bundle *b, const char *name, uint32_t bytes_each,
                        uint32_t entries, const uint8_t *first)
 {
+	static const char digit[] = "0123456789abcdef";
 	uint64_t seed = bytes_each;
 	FILE *f = create(b, name);
 
 	for (uint32_t i = 0; i < entries; i++) {
+		char line[65];
 		uint8_t d[32];
 
 		for (uint32_t k = 0; k < 32; k += 8) {
@@ -123,11 +125,15 @@ static void write_list(const struct bench_bundle *b, const char *name, uint32_t 
 		}
 		if (i == 0 && first != NULL)
 			memcpy(d, first, 32);
-		for (uint32_t k = 0; k < bytes_each; k++)
-			fprintf(f, "%02x", d[k]);
-		fputc('\n', f);
+		for (uint32_t k = 0; k < bytes_each; k++) {
+			line[2 * k] = digit[d[k] >> 4];
+			line[2 * k + 1] = digit[d[k] & 15];
+		}
+		line[2 * bytes_each] = '\n';
+		fwrite(line, 1, 2 * bytes_each + 1, f);
 	}
-	fclose(f);
+	if (fclose(f) != 0)
+		die(name, strerror(errno));
 }
 
 static void write_bundle(const struct bench_bundle *b, uint32_t rules, uint32_t entries,
