@@ -36,8 +36,9 @@ struct scenario {
 	const char *name;
 	uint32_t conns, body, frames;
 	enum peer_content content;
-	bool always; /* with --quick too */
-	bool ring;   /* the peer on an lcore of its own */
+	bool always;      /* with --quick too */
+	bool ring;        /* the peer on an lcore of its own */
+	uint32_t entries; /* of each list */
 };
 
 struct bench {
@@ -444,19 +445,23 @@ static void run(struct bench *b, struct perf_case *c, const struct perf_opts *o)
 int main(int argc, char **argv)
 {
 	static const struct scenario scenarios[] = {
-		{ "pipeline/jpeg/1MB/1000", 1000, 1000000, 6144, PEER_JPEG, true, false },
-		{ "pipeline/jpeg/50KB/1000", 1000, 50000, 6144, PEER_JPEG, true, false },
-		{ "pipeline/text/50KB/1000", 1000, 50000, 6144, PEER_TEXT, true, false },
-		{ "pipeline/text/1MB/1000", 1000, 1000000, 6144, PEER_TEXT, false, false },
-		{ "pipeline/random/1MB/1000", 1000, 1000000, 6144, PEER_RANDOM, false, false },
-		{ "pipeline/jpeg/1KB/1000", 1000, 1000, 6144, PEER_JPEG, false, false },
-		{ "pipeline/jpeg/100MB/16", 16, 100000000, 6144, PEER_JPEG, false, false },
-		{ "pipeline/jpeg/1MB/1", 1, 1000000, 6144, PEER_JPEG, false, false },
-		{ "pipeline/jpeg/50KB/100000", 100000, 50000, 150000, PEER_JPEG, false, false },
+		{ "pipeline/jpeg/1MB/1000", 1000, 1000000, 6144, PEER_JPEG, true, false, 100000 },
+		{ "pipeline/jpeg/50KB/1000", 1000, 50000, 6144, PEER_JPEG, true, false, 100000 },
+		{ "pipeline/text/50KB/1000", 1000, 50000, 6144, PEER_TEXT, true, false, 100000 },
+		{ "pipeline/jpeg/50KB/1000/lists10M", 1000, 50000, 6144, PEER_JPEG, false, false,
+		  10000000 },
+		{ "pipeline/text/1MB/1000", 1000, 1000000, 6144, PEER_TEXT, false, false, 100000 },
+		{ "pipeline/random/1MB/1000", 1000, 1000000, 6144, PEER_RANDOM, false, false,
+		  100000 },
+		{ "pipeline/jpeg/1KB/1000", 1000, 1000, 6144, PEER_JPEG, false, false, 100000 },
+		{ "pipeline/jpeg/100MB/16", 16, 100000000, 6144, PEER_JPEG, false, false, 100000 },
+		{ "pipeline/jpeg/1MB/1", 1, 1000000, 6144, PEER_JPEG, false, false, 100000 },
+		{ "pipeline/jpeg/50KB/100000", 100000, 50000, 150000, PEER_JPEG, false, false,
+		  100000 },
 		/* Last: EAL pins this thread to its lcore. */
-		{ "ring/jpeg/1MB/1000", 1000, 1000000, 6144, PEER_JPEG, true, true },
-		{ "ring/jpeg/50KB/1000", 1000, 50000, 6144, PEER_JPEG, false, true },
-		{ "ring/text/50KB/1000", 1000, 50000, 6144, PEER_TEXT, false, true },
+		{ "ring/jpeg/1MB/1000", 1000, 1000000, 6144, PEER_JPEG, true, true, 100000 },
+		{ "ring/jpeg/50KB/1000", 1000, 50000, 6144, PEER_JPEG, false, true, 100000 },
+		{ "ring/text/50KB/1000", 1000, 50000, 6144, PEER_TEXT, false, true, 100000 },
 	};
 	static struct perf_case cases[WR_COUNT_OF(scenarios)];
 	struct perf_opts o;
@@ -489,7 +494,7 @@ int main(int argc, char **argv)
 		        "\"source\": \"%s\"",
 		        b->s->conns, b->s->body, b->s->frames,
 		        b->s->ring ? "net_ring" : "in-thread");
-		setup(b, argv[1], 1000, 100000);
+		setup(b, argv[1], 1000, b->s->entries);
 		run(b, c, &o);
 		teardown(b);
 		free(b);
