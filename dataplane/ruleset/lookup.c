@@ -84,51 +84,71 @@ static bool suppressed(const struct wr_meta *m, uint32_t list, const uint8_t *di
 	return false;
 }
 
-static uint32_t lookup_algo(const struct wr_ruleset *rs, uint32_t algo, const uint8_t *digest,
-                            struct wr_match *out, uint32_t max)
+struct look { /* one digest in one list */
+	const struct table_ref *ref;
+	const uint8_t *digest;
+	uint64_t hash;
+	uint8_t algo;
+};
+
+/* The line is asked for; what follows until it is read is the hashing of the next ones. */
+static void look_begin(struct look *l, const struct table_ref *ref, uint8_t algo,
+                       const uint8_t *digest)
 {
-	const struct table_ref *ref = rs->table[algo];
-	uint32_t left = rs->ntables[algo], bytes = wr_algo_bytes(algo), n = 0;
-	uint64_t hash[AT_ONCE];
+	const struct wr_bucket *b = AT(ref->table, ref->table->buckets);
 
-	for (; left != 0; ref += AT_ONCE) {
-		uint32_t now = wr_min_u32(left, AT_ONCE);
+	*l = (struct look){ .ref = ref, .digest = digest, .algo = algo };
+	l->hash = wr_table_hash(&ref->table->key, digest, wr_algo_bytes(algo));
+	wr_prefetch(&b[wr_table_bucket(l->hash, ref->table->buckets.count)]);
+}
 
-		for (uint32_t i = 0; i < now; i++) {
-			const struct wr_table *t = ref[i].table;
-			const struct wr_bucket *b = AT(t, t->buckets);
+static uint32_t look_end(const struct wr_ruleset *rs, const struct look *l, uint32_t n,
+                         struct wr_match *out, uint32_t max)
+{
+	uint32_t found = 0;
 
-			hash[i] = wr_table_hash(&t->key, digest, bytes);
-			__builtin_prefetch(&b[wr_table_bucket(hash[i], t->buckets.count)]);
-		}
-		for (uint32_t i = 0; i < now && n < max; i++) {
-			uint64_t entry = wr_table_find(ref[i].table, digest, hash[i]);
+	for (uint32_t i = 0; i < n && found < max; i++) {
+		uint64_t entry = wr_table_find(l[i].ref->table, l[i].digest, l[i].hash);
 
-			if (wr_likely(entry == WR_NO_ENTRY) ||
-			    suppressed(rs->meta, ref[i].list, digest, bytes))
-				continue;
-			out[n++] = (struct wr_match){ .item = ref[i].list,
-				                      .entry = (uint32_t)entry,
-				                      .kind = WR_MATCH_EXACT,
-				                      .algo = (uint8_t)algo };
-		}
-		left -= now;
+		if (wr_likely(entry == WR_NO_ENTRY) ||
+		    suppressed(rs->meta, l[i].ref->list, l[i].digest, wr_algo_bytes(l[i].algo)))
+			continue;
+		out[found++] = (struct wr_match){ .item = l[i].ref->list,
+			                          .entry = (uint32_t)entry,
+			                          .kind = WR_MATCH_EXACT,
+			                          .algo = l[i].algo };
 	}
-	return n;
+	return found;
 }
 
 uint32_t wr_ruleset_lookup(const struct wr_ruleset *rs, const struct wr_digests *d,
                            struct wr_match *out, uint32_t max)
 {
-	uint32_t n = 0;
+	const struct {
+		uint32_t has;
+		uint8_t algo;
+		const uint8_t *digest;
+	} kind[] = {
+		{ WR_HAS_SHA256, WR_ALGO_SHA256, d->sha256 },
+		{ WR_HAS_SHA1, WR_ALGO_SHA1, d->sha1 },
+		{ WR_HAS_MD5, WR_ALGO_MD5, d->md5 },
+	};
+	struct look l[AT_ONCE];
+	uint32_t n = 0, found = 0;
 
-	if ((d->has & WR_HAS_SHA256) != 0)
-		n += lookup_algo(rs, WR_ALGO_SHA256, d->sha256, out + n, max - n);
-	if ((d->has & WR_HAS_SHA1) != 0)
-		n += lookup_algo(rs, WR_ALGO_SHA1, d->sha1, out + n, max - n);
-	if ((d->has & WR_HAS_MD5) != 0)
-		n += lookup_algo(rs, WR_ALGO_MD5, d->md5, out + n, max - n);
-	return n;
+	for (size_t k = 0; k < WR_COUNT_OF(kind); k++) {
+		if ((d->has & kind[k].has) == 0)
+			continue;
+		for (uint32_t i = 0; i < rs->ntables[kind[k].algo]; i++) {
+			look_begin(&l[n++], &rs->table[kind[k].algo][i], kind[k].algo,
+			           kind[k].digest);
+			if (n < AT_ONCE)
+				continue;
+			found += look_end(rs, l, n, out + found, max - found);
+			n = 0;
+		}
+	}
+	return found + look_end(rs, l, n, out + found, max - found);
 }
 
 void wr_table_name(const struct wr_table *t, uint64_t entry, char *out, uint32_t size)

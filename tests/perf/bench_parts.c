@@ -253,8 +253,9 @@ static double lookups(const struct wr_ruleset *rs, uint32_t has, uint32_t n, uin
 
 static void list_run(uint32_t entries, struct perf_case *c, const struct perf_opts *o)
 {
-	static const char *const name[3] = { "md5_ns", "sha1_ns", "sha256_ns" };
-	static const uint32_t bit[3] = { WR_HAS_MD5, WR_HAS_SHA1, WR_HAS_SHA256 };
+	static const char *const name[4] = { "md5_ns", "sha1_ns", "sha256_ns", "all_three_ns" };
+	static const uint32_t bit[4] = { WR_HAS_MD5, WR_HAS_SHA1, WR_HAS_SHA256,
+		                         WR_HAS_MD5 | WR_HAS_SHA1 | WR_HAS_SHA256 };
 	static const uint8_t body[1460];
 	uint32_t n = o->quick ? 200000 : 2000000, hits = 0;
 	double x[PERF_REPEATS_MAX], t = children_cpu_s(), floor;
@@ -263,7 +264,7 @@ static void list_run(uint32_t entries, struct perf_case *c, const struct perf_op
 	bench_bundle_new(&b, weir_compile, 10, entries, body, sizeof(body));
 	t = children_cpu_s() - t;
 	printf("%-28s", c->name);
-	for (int k = 0; k < 3; k++) {
+	for (int k = 0; k < 4; k++) {
 		struct perf_stat s;
 
 		for (uint32_t i = 0; i < o->repeats; i++)
