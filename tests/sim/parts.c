@@ -312,7 +312,7 @@ static void conf_make(void)
 	conf.mbufs = MBUFS;
 	conf.connections = conf.uploads = 128 * nworkers;
 	conf.hold_budget_bytes = 64 << 20;
-	conf.spool_bytes = nworkers * (4u << 20);
+	conf.spool_bytes = nworkers * (1u << 20);
 	conf.header_bytes = 65536;
 	conf.headers = 100;
 	conf.expansion_ratio = 200;
@@ -1167,6 +1167,86 @@ static void ranges(void)
 	no_records();
 }
 
+/* --- limits
+ * -------------------------------------------------------------------------------------- */
+
+static void limits(void)
+{
+	static uint8_t body[1400000];
+	uint64_t before;
+	struct cuts k;
+	struct rec r;
+	uint32_t c;
+
+	for (uint32_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 11 + i / 301);
+	no_records();
+	before = reason(WR_R_SESSION_SPOOL_LIMIT);
+	s3_upload();
+	k = cut(body, sizeof(body), 2);
+	k.len[1] += k.len[0] - 1000; /* the second: all but a thousand bytes */
+	k.len[0] = 1000;
+	k.data[1] = body + 1000;
+	part(2, k.data[1], k.len[1]);
+	part(1, k.data[0], k.len[0]);
+	c = finish(&k);
+	OK(refused(c), "more early bytes than the spool holds");
+	r = whole();
+	OK(r.r.verdict == WR_V_INCOMPLETE && r.r.cause == WR_C_PART_ORDER,
+	   "incomplete: part_order");
+	OK(reason(WR_R_SESSION_SPOOL_LIMIT) > before, "counted");
+	s3_upload(); /* and what it held is free again */
+	now += 4000 * S;
+	for (int i = 0; i < 80; i++)
+		turn();
+	OK(reason(WR_R_SESSION_AGED) > 0, "uploads that rest for an hour are forgotten");
+	k = cut(body, 300000, 3);
+	for (uint32_t i = 3; i-- > 0;)
+		part(i + 1, k.data[i], k.len[i]);
+	say(finish(&k), STORE, OKAY);
+	r = whole();
+	OK(is_sha(&r, body, 300000) && r.r.verdict == WR_V_CLEAN,
+	   "the spool serves the next upload");
+
+	/* In the middle of an upload: a session is forgotten, what comes then is a rest without its
+	 * beginning. */
+	tus_create(3000);
+	tus_answer(tus_patch(0, body, 1000), "204 No Content", 1000);
+	now += 4000 * S;
+	turn();
+	c = tus_patch(1000, body + 1000, 2000);
+	OK(refused(c), "a rest whose beginning was forgotten");
+	no_records();
+
+	/* More uploads than entries: the one that rested longest gives way. */
+	before = reason(WR_R_SESSION_EVICTED);
+	tus_create(3000);
+	tus_answer(tus_patch(0, body, 1000), "204 No Content", 1000);
+	{
+		char first[64];
+
+		memcpy(first, url, sizeof(first));
+		for (uint32_t i = 0; i < 20 * nworkers; i++)
+			tus_create(3000);
+		OK(reason(WR_R_SESSION_EVICTED) > before, "uploads give way to newer ones");
+		memcpy(url, first, sizeof(url));
+	}
+	c = tus_patch(1000, body + 1000, 2000);
+	OK(refused(c) && whole().r.verdict == WR_V_INCOMPLETE, "and are not called clean");
+	no_records();
+
+	/* None gives way while requests are under way. */
+	before = reason(WR_R_SESSION_LIMIT);
+	for (uint32_t i = 0; i < 18 * nworkers; i++) {
+		snprintf(url, sizeof(url), "/files/u%u", ++names);
+		(void)tus_patch_head(0, 10);
+	}
+	OK(reason(WR_R_SESSION_LIMIT) > before, "no entry is left");
+	for (uint32_t i = 0; i < CONNS; i++)
+		hang_up(i);
+	no_records();
+}
+
 int main(int argc, char **argv)
 {
 	nworkers = argc == 4 ? (uint32_t)atoi(argv[3]) : 0;
@@ -1182,6 +1262,7 @@ int main(int argc, char **argv)
 	s3_gaps();
 	gcs();
 	ranges();
+	limits();
 	OK((reason(WR_R_SESSION_FAR) > 20) == (nworkers > 1),
 	   "many uploads had another worker's connection");
 	return tap_done();
