@@ -148,7 +148,7 @@ static void place_by_offset(struct wr_worker *w, struct wr_session *s, struct pi
 	 * another way. */
 	if (off > s->doubt)
 		s->causes |= 1u << WR_C_ELSEWHERE;
-	p->edge = s->pos;
+	p->edge = wr_min_u64(s->pos, s->doubt);
 	p->mode = PC_ORDER;
 }
 
@@ -380,6 +380,9 @@ static void offset_bytes(struct wr_worker *w, struct piece *p, const struct wr_p
 	    (p->at < kept || !wr_chain_same(w->resume, &s->window, p->at - kept, b->p, known)))
 		s->causes |= 1u << WR_C_PART_ORDER;
 	p->at += b->len;
+	/* Sent again from before it: these bytes may be stored after all. */
+	if (p->from <= s->doubt && p->at > s->doubt)
+		s->doubt = p->at;
 	if (known < b->len) {
 		struct wr_piece fresh = { b->p + known, b->len - known, b->owner };
 
@@ -521,7 +524,7 @@ static void offset_stored(struct wr_worker *w, uint32_t si, struct piece *p, con
 		s->causes |= 1u << WR_C_ELSEWHERE;
 	if (upto > s->base && upto <= s->pos)
 		s->base = upto;
-	if (s->base > s->doubt || p->edge <= s->doubt)
+	if (s->base >= s->doubt)
 		s->doubt = UINT64_MAX;
 	if (s->window.bytes > s->pos - s->base)
 		wr_chain_cut(w->resume, &s->window, s->window.bytes - (s->pos - s->base));

@@ -68,7 +68,7 @@ struct piece { /* one request to an object in several */
 	uint32_t whole;   /* the object's verdict, as an upload entry; 0 = none */
 	uint8_t mode, ended, answered, list_bad;
 	uint32_t causes;   /* of the whole, by this request alone */
-	uint64_t edge;     /* by offset: where the session stood when it began */
+	uint64_t edge;     /* by offset: what stood beyond doubt when it began */
 	uint64_t from, at; /* by offset: where it begins; the next byte. By number: bytes so far */
 	struct wr_chain early;
 	struct wr_digests digests; /* of the piece itself, once it has ended */

@@ -152,10 +152,18 @@ static void segment(uint32_t c, int side, uint8_t flags, const void *data, uint3
 	l->sent[side] += n;
 }
 
-/* A new connection; numbers are used again, the oldest first. */
+/* A new connection in the place of the oldest one, which ends. */
 static uint32_t dial(void)
 {
-	uint32_t c = nconns < CONNS ? nconns++ : (port * 7u) % CONNS;
+	static uint32_t next;
+	uint32_t c = next++ % CONNS;
+
+	if (c < nconns) {
+		segment(c, CLIENT, F_RST | F_ACK, NULL, 0);
+		turn();
+	} else {
+		nconns++;
+	}
 
 	memset(&conn[c], 0, sizeof(conn[c]));
 	conn[c].client = (struct addr){ { 10, 0, 0, 1 }, (uint16_t)++port };
@@ -310,7 +318,8 @@ static void conf_make(void)
 		svc->policy.on_reason[r] =
 		        wr_reason_info(r)->def == WR_RD_POLICY ? WR_ON_BLOCK : WR_ON_DROP;
 	conf.mbufs = MBUFS;
-	conf.connections = conf.uploads = 128 * nworkers;
+	conf.connections = 2048 * nworkers;
+	conf.uploads = 128 * nworkers;
 	conf.hold_budget_bytes = 64 << 20;
 	conf.spool_bytes = nworkers * (1u << 20);
 	conf.header_bytes = 65536;
@@ -1247,6 +1256,147 @@ static void limits(void)
 	no_records();
 }
 
+/* --- the law: whatever order, cuts and accidents, the whole is what the store has
+ * --------------- */
+
+static uint64_t dice = 88172645463325252ull;
+
+static uint32_t roll(uint32_t n)
+{
+	dice ^= dice << 13;
+	dice ^= dice >> 7;
+	dice ^= dice << 17;
+	return (uint32_t)(dice >> 33) % n;
+}
+
+#define OPEN 3u
+
+struct flight { /* a part on its way */
+	uint32_t conn, part, sent;
+	bool doomed, other; /* will not be stored; holds other bytes */
+};
+
+static bool fly(struct flight *f, const struct cuts *k, const uint8_t *noise)
+{
+	const uint8_t *from = f->other ? noise : k->data[f->part];
+	uint32_t n = wr_min_u32(1 + roll(900), k->len[f->part] - f->sent);
+
+	send_bytes(f->conn, CLIENT, from + f->sent, n);
+	f->sent += n;
+	if (f->doomed && roll(6) == 0) {
+		hang_up(f->conn);
+		return true;
+	}
+	if (f->sent < k->len[f->part])
+		return false;
+	if (f->doomed)
+		say(f->conn, STORE, "HTTP/1.1 503 Slow\r\nContent-Length: 0\r\n\r\n");
+	else
+		part_stored(f->conn, from, k->len[f->part]);
+	return true;
+}
+
+static bool law_s3(const uint8_t *body, const uint8_t *noise)
+{
+	uint32_t total = 8 + roll(16000), n = 1 + roll(7), at = 0, nfly = 0, stored = 0;
+	struct flight f[OPEN];
+	bool done[8] = { false };
+	struct cuts k = { .n = n };
+	struct rec r;
+
+	s3_upload();
+	for (uint32_t i = 0; i < n; i++) {
+		k.number[i] = i + 1 + (roll(3) == 0 && i > 0 ? 20 * i : 0);
+		if (i > 0 && k.number[i] <= k.number[i - 1])
+			k.number[i] = k.number[i - 1] + 1;
+		k.len[i] = i + 1 == n ? total - at : roll(2 * (total - at) / n + 1);
+		k.data[i] = body + at;
+		at += k.len[i];
+	}
+	while (stored < n || nfly > 0) {
+		uint32_t i = roll(OPEN);
+
+		if (i >= nfly && stored < n) {
+			uint32_t p = roll(n);
+			bool flying = false;
+
+			for (uint32_t q = 0; q < nfly; q++)
+				flying |= f[q].part == p;
+			if (done[p] || flying)
+				continue;
+			f[nfly] = (struct flight){ .part = p, .doomed = roll(3) == 0 };
+			f[nfly].other = f[nfly].doomed && roll(2) == 0;
+			f[nfly].conn = part_head(k.number[p], k.len[p]);
+			if (k.len[p] == 0) {
+				part_stored(f[nfly].conn, "", 0);
+				done[p] = true;
+				stored++;
+				continue;
+			}
+			nfly++;
+		} else if (i < nfly && fly(&f[i], &k, noise)) {
+			if (!f[i].doomed) {
+				done[f[i].part] = true;
+				stored++;
+			}
+			f[i] = f[--nfly];
+		}
+	}
+	say(finish(&k), STORE, OKAY);
+	r = whole();
+	return r.r.verdict == WR_V_CLEAN && is_sha(&r, body, total);
+}
+
+static bool law_tus(const uint8_t *body)
+{
+	uint32_t total = 1 + roll(16000), at = 0;
+	struct rec r;
+
+	tus_create(total);
+	while (at < total) {
+		uint32_t n = 1 + roll(total - at), k = roll(3) == 0 ? roll(n) : n;
+		uint32_t c = tus_patch_head(at, n);
+
+		for (uint32_t sent = 0; sent < k;) {
+			uint32_t step = wr_min_u32(1 + roll(2000), k - sent);
+
+			send_bytes(c, CLIENT, body + at + sent, step);
+			sent += step;
+		}
+		if (k == n && roll(5) == 0) {
+			tus_answer(c, "423 Locked", at); /* nothing of it is stored */
+		} else if (k == n) {
+			at += n;
+			tus_answer(c, "204 No Content", at);
+		} else {
+			hang_up(c);
+			at += roll(k + 1);
+		}
+	}
+	r = whole();
+	return r.r.verdict == WR_V_CLEAN && is_sha(&r, body, total);
+}
+
+static void law(void)
+{
+	static uint8_t body[16384], noise[16384];
+	uint32_t held[2] = { 0, 0 };
+
+	for (uint32_t i = 0; i < sizeof(body); i++) {
+		body[i] = (uint8_t)roll(256);
+		noise[i] = (uint8_t)roll(256);
+	}
+	for (uint32_t i = 0; i < 120; i++) {
+		no_records();
+		held[0] += law_s3(body, noise);
+		no_records();
+		held[1] += law_tus(body);
+	}
+	IS(held[0], 120, "the law, S3: parts in any order, broken off, refused, sent again");
+	IS(held[1], 120, "the law, tus: pieces broken off, locked out, taken up anywhere");
+	no_records();
+}
+
 int main(int argc, char **argv)
 {
 	nworkers = argc == 4 ? (uint32_t)atoi(argv[3]) : 0;
@@ -1262,6 +1412,7 @@ int main(int argc, char **argv)
 	s3_gaps();
 	gcs();
 	ranges();
+	law();
 	limits();
 	OK((reason(WR_R_SESSION_FAR) > 20) == (nworkers > 1),
 	   "many uploads had another worker's connection");
