@@ -10,7 +10,9 @@
 #ifndef WR_ABI_CONF_H
 #define WR_ABI_CONF_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "abi/reason.h"
 #include "abi/verdict.h"
@@ -67,6 +69,15 @@ struct wr_conf_net {
 	uint8_t bits;     /* 0..128; 0 = any */
 	uint8_t pad[7];
 };
+
+static inline bool wr_conf_net_has(const struct wr_conf_net *net, const uint8_t addr[16])
+{
+	uint32_t bytes = net->bits / 8u, rest = net->bits % 8u;
+
+	if (memcmp(net->addr, addr, bytes) != 0)
+		return false;
+	return rest == 0 || ((net->addr[bytes] ^ addr[bytes]) & (0xff00u >> rest) & 0xffu) == 0;
+}
 
 /* Policy with every reason and cause resolved by control. */
 struct wr_policy {

@@ -19,11 +19,12 @@
  * KEY: never cut, a longer one is refused. ONCE: refused when it comes twice. LIST: joined with
  * commas.
  */
-#define WR_HF_ONCE 0x01u
-#define WR_HF_LIST 0x02u
-#define WR_HF_KEY  0x04u
-#define WR_HF_HOST 0x08u
-#define WR_HF_CL   0x10u
+#define WR_HF_ONCE      0x01u
+#define WR_HF_LIST      0x02u
+#define WR_HF_KEY       0x04u
+#define WR_HF_HOST      0x08u
+#define WR_HF_CL        0x10u
+#define WR_HEAD_XFF_MAX 255u
 #define WR_HEAD_FIELDS(X)                                                                          \
 	X(host, "host", 255, WR_HF_HOST | WR_HF_KEY)                                               \
 	X(content_length_text, "content-length", 64, WR_HF_CL | WR_HF_KEY)                         \
@@ -38,7 +39,7 @@
 	X(content_transfer_encoding, "content-transfer-encoding", 64, WR_HF_ONCE | WR_HF_KEY)      \
 	X(accept, "accept", 255, WR_HF_LIST)                                                       \
 	X(origin, "origin", 255, WR_HF_LIST)                                                       \
-	X(xff, "x-forwarded-for", 255, WR_HF_LIST)                                                 \
+	X(xff, "x-forwarded-for", WR_HEAD_XFF_MAX, WR_HF_LIST)                                     \
 	X(amz_content_sha256, "x-amz-content-sha256", 96, WR_HF_ONCE | WR_HF_KEY)                  \
 	X(amz_decoded_length, "x-amz-decoded-content-length", 32, WR_HF_ONCE | WR_HF_KEY)          \
 	X(amz_trailer, "x-amz-trailer", 128, WR_HF_LIST)                                           \

@@ -149,21 +149,10 @@ static enum wr_reason parse_tcp(const uint8_t *b, const struct wr_ip *ip, struct
 	return WR_R_NONE;
 }
 
-static bool net_has(const struct wr_conf_net *net, const uint8_t addr[16])
-{
-	uint32_t bytes = net->bits / 8, rest = net->bits % 8;
-
-	if (net->bits == 0)
-		return true;
-	if (memcmp(net->addr, addr, bytes) != 0)
-		return false;
-	return rest == 0 || ((net->addr[bytes] ^ addr[bytes]) & (0xff00u >> rest) & 0xffu) == 0;
-}
-
 bool wr_pkt_service_has(const struct wr_conf_service *s, const uint8_t addr[16])
 {
 	for (uint32_t k = 0; k < s->nnets; k++)
-		if (net_has(&s->net[k], addr))
+		if (wr_conf_net_has(&s->net[k], addr))
 			return true;
 	return s->nnets == 0;
 }

@@ -114,6 +114,29 @@ static void matches(struct out *out, const struct wr_object *o)
 	}
 }
 
+/* Whose upload it is, and who said so. */
+static void client_of(struct wr_worker *w, struct wr_record *r, const struct wr_object *o)
+{
+	uint32_t xff;
+
+	memcpy(r->peer_ip, o->key.client, 16);
+	memcpy(r->client_ip, o->key.client, 16);
+	r->client_port = o->key.client_port;
+	r->addr_source = o->proxy_source;
+	if (o->proxy_source != WR_SRC_TCP) {
+		memcpy(r->client_ip, o->proxy_src, 16);
+		r->client_port = o->proxy_port;
+	}
+	if (o->head == NULL)
+		return;
+	xff = wr_http_xff(o->head->xff, &w->lc.conf->service[o->service], r->client_ip,
+	                  &r->client_port);
+	if (xff & WR_XFF_FOUND)
+		r->addr_source = WR_SRC_XFF;
+	if (xff & WR_XFF_BAD)
+		wr_count(&w->lc, WR_R_XFF_BAD, 1);
+}
+
 static void fixed_part(struct wr_worker *w, struct wr_record *r, const struct wr_object *o)
 {
 	uint64_t real = w->lc.real;
@@ -130,16 +153,9 @@ static void fixed_part(struct wr_worker *w, struct wr_record *r, const struct wr
 	r->bytes = o->bytes;
 	r->last_byte_forwarded = o->forwarded;
 	r->ruleset_generation = o->rs != NULL ? wr_ruleset_generation(o->rs) : 0;
-	memcpy(r->client_ip, o->key.client, 16);
-	memcpy(r->peer_ip, o->key.client, 16);
 	memcpy(r->store_ip, o->key.store, 16);
-	r->client_port = o->key.client_port;
 	r->store_port = o->key.store_port;
-	if (o->proxy_source != WR_SRC_TCP) {
-		memcpy(r->client_ip, o->proxy_src, 16);
-		r->client_port = o->proxy_port;
-	}
-	r->addr_source = o->proxy_source;
+	client_of(w, r, o);
 	r->worker = w->lc.id;
 	r->reason = o->reason;
 	r->framing_bits = o->framing_bits;

@@ -44,7 +44,8 @@ def through(lab, front, name, framing, stored, *how, stdin=False):
 @case("behind nginx with TLS: it collects the body, then sends it", "clients")
 def _(lab):
     front = servers.FRONT.up(lab)
-    through(lab, front, "whole/nginx", ["content-length"], lab.store_bytes)
+    for r in through(lab, front, "whole/nginx", ["content-length"], lab.store_bytes):
+        same((r["client"]["ip"], r["client"]["source"]), ("192.0.2.77", "xff"), "client")
 
 
 @case("behind nginx with TLS: it hands on what comes, with a length or chunked", "clients")
