@@ -138,7 +138,7 @@ struct wr_session {
 	uint64_t base;     /* of them the store has acknowledged (by offset) */
 	uint64_t doubt; /* by offset: bytes from here on came in a request that the store refused */
 	uint64_t total;
-	uint64_t first_ns, used_ns;
+	uint64_t first_ns, used_ns, epoch;
 	uint8_t id[16];
 	/* the running state: slots of the caller's scanners */
 	uint32_t digest, stream;
@@ -191,6 +191,9 @@ void wr_session_confirm(struct wr_resume *r, struct wr_lcore *lc, uint32_t s);
 uint32_t wr_session_victim(const struct wr_resume *r);
 /* One that was idle for WR_RESUME_IDLE_NS, or 0. */
 uint32_t wr_session_old(const struct wr_resume *r, uint64_t now);
+/* The entry behind `at` that is in use, in a walk over all; 0: the walk is over. At most 64 are
+ * looked at: *at says where it stopped. */
+uint32_t wr_session_walk(const struct wr_resume *r, uint32_t *at);
 /* Gives back the session, its parts and blocks. The caller has closed its slots. */
 void wr_session_put(struct wr_resume *r, uint32_t s);
 uint32_t wr_session_count(const struct wr_resume *r);

@@ -144,6 +144,19 @@ uint32_t wr_session_old(const struct wr_resume *r, uint64_t now)
 	return 0;
 }
 
+uint32_t wr_session_walk(const struct wr_resume *r, uint32_t *at)
+{
+	for (uint32_t n = 0; n < 64; n++) {
+		if (++*at > r->sessions->n) {
+			*at = 0;
+			return 0;
+		}
+		if (wr_pool_is_out(r->sessions, *at))
+			return *at;
+	}
+	return 0;
+}
+
 /* --- parts
  * ---------------------------------------------------------------------------------------- */
 

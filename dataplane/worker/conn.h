@@ -130,6 +130,7 @@ struct wr_worker {
 	struct wr_pool *pieces;   /* their requests */
 	struct whole_look *looks; /* by session */
 	struct far far;           /* the link's other workers */
+	uint32_t session_at;      /* which is looked at next */
 	uint32_t work, work_tail; /* sessions with kept bytes whose turn has come */
 	struct wr_scan *scan;
 	struct wr_digest *digest;

@@ -3,6 +3,8 @@
 
 #include "worker/conn.h"
 
+#define RULESETS_KEPT 4u /* half of WR_RULESETS_MAX */
+
 static struct piece *piece_at(struct wr_worker *w, uint32_t i)
 {
 	return wr_pool_at(w->pieces, i);
@@ -50,6 +52,7 @@ static uint32_t session_new(struct wr_worker *w, uint8_t service, bool observe,
 	}
 	s = wr_session_at(w->resume, si);
 	s->proto = up->proto;
+	s->epoch = w->epoch;
 	s->service = service;
 	s->observe = observe;
 	if (up->keyed)
@@ -57,14 +60,34 @@ static uint32_t session_new(struct wr_worker *w, uint8_t service, bool observe,
 	return si;
 }
 
+/*
+ * Eight rulesets can be mapped at once; uploads that rest for an hour must not keep old ones until
+ * there is no room for a new one.
+ */
+static void outlived(struct wr_worker *w, uint32_t si)
+{
+	struct wr_session *s = wr_session_at(w->resume, si);
+
+	if (s->rs == NULL || w->rs == NULL || s->causes != 0 ||
+	    wr_ruleset_generation(w->rs) - wr_ruleset_generation(s->rs) < RULESETS_KEPT)
+		return;
+	wr_count(&w->lc, WR_R_SESSION_OUTLIVED, 1);
+	s->causes |= 1u << WR_C_LIMIT;
+	if (s->completing == 0)
+		whole_forget(w, s);
+}
+
 void session_age(struct wr_worker *w)
 {
 	uint32_t si = wr_session_old(w->resume, w->lc.now);
 
-	if (si == 0)
-		return;
-	wr_count(&w->lc, WR_R_SESSION_AGED, 1);
-	session_drop(w, si);
+	if (si != 0) {
+		wr_count(&w->lc, WR_R_SESSION_AGED, 1);
+		session_drop(w, si);
+	}
+	si = wr_session_walk(w->resume, &w->session_at);
+	if (si != 0)
+		outlived(w, si);
 }
 
 void session_mark_bad(struct wr_worker *w, uint32_t si)

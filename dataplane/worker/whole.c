@@ -386,6 +386,10 @@ static uint32_t causes_of(struct wr_worker *w, uint32_t pi, const struct wr_sess
 			causes |= 1u << WR_C_PART_ORDER;
 		return causes;
 	}
+	/* Others have tags or offsets that tell; a range that passed an open wire leaves no trace.
+	 */
+	if (s->proto == WR_UP_RANGE && s->epoch != w->epoch)
+		causes |= 1u << WR_C_GAP;
 	if (p->up.op != WR_UP_FINAL && (p->mode != PC_ORDER || p->at != s->pos))
 		causes |= 1u << WR_C_ELSEWHERE;
 	if (s->has_total && s->pos != s->total)

@@ -51,7 +51,8 @@ static int add(struct wr_shard_store *s, const char *dir, const char *hex, char 
 	return r;
 }
 
-int sim_load(const char *compiler, const char *bundle, struct wr_ruleset **out, char *err, size_t n)
+int sim_load_as(const char *compiler, const char *bundle, uint64_t generation,
+                struct wr_ruleset **out, char *err, size_t n)
 {
 	struct wr_shard_store *s = wr_shard_store_new();
 	char dir[] = "/tmp/weir-sim-XXXXXX", cmd[1200], line[65536];
@@ -87,5 +88,10 @@ int sim_load(const char *compiler, const char *bundle, struct wr_ruleset **out, 
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	if (system(cmd) != 0)
 		return -1;
-	return wr_ruleset_new(s, meta, 1, "", out, err, n);
+	return wr_ruleset_new(s, meta, generation, "", out, err, n);
+}
+
+int sim_load(const char *compiler, const char *bundle, struct wr_ruleset **out, char *err, size_t n)
+{
+	return sim_load_as(compiler, bundle, 1, out, err, n);
 }

@@ -52,6 +52,7 @@ static struct wr_stats stats[WORKERS];
 static struct wr_ring *records[WORKERS];
 static struct rte_mempool *pools[3];
 static struct wr_worker *worker[WORKERS];
+static struct wr_ruleset *rulesets[8];
 static struct frame *in[WORKERS][2];
 static struct link conn[CONNS];
 static uint32_t nworkers, nconns, port = 2000;
@@ -388,8 +389,10 @@ static int boot(const char *compiler, const char *bundle)
 	}
 	if (wr_worker_join(worker, nworkers) != 0)
 		goto fail;
-	if (sim_load(compiler, bundle, &rs, err, sizeof(err)) != 0)
-		goto fail;
+	for (uint32_t g = 0; g < WR_COUNT_OF(rulesets); g++)
+		if (sim_load_as(compiler, bundle, g + 1, &rulesets[g], err, sizeof(err)) != 0)
+			goto fail;
+	rs = rulesets[0];
 	for (uint32_t i = 0; i < nworkers; i++) {
 		if (wr_scan_stage(wr_worker_scan(worker[i]), rs, err, sizeof(err)) != 0)
 			goto fail;
@@ -1256,6 +1259,51 @@ static void limits(void)
 	no_records();
 }
 
+/* --- rulesets, an open wire
+ * --------------------------------------------------------------------- */
+
+static void published(uint32_t g)
+{
+	for (uint32_t i = 0; i < nworkers; i++)
+		wr_worker_publish(worker[i], rulesets[g]);
+	for (int i = 0; i < 60; i++)
+		turn();
+}
+
+static void rules(void)
+{
+	struct rec r;
+	uint32_t c;
+
+	no_records();
+	tus_create(LISTED); /* begun under one ruleset, listed and completed under another */
+	tus_answer(tus_patch(0, listed, 1000), "204 No Content", 1000);
+	published(1);
+	c = tus_patch(1000, listed + 1000, 2000);
+	OK(refused(c), "a new ruleset in the middle: judged at the end by what is in force then");
+	r = whole();
+	OK(r.r.verdict == WR_V_MATCH && r.r.ruleset_generation == 2, "and the record says which");
+	no_records();
+	tus_create(MARK);
+	tus_answer(tus_patch(0, mark, 30), "204 No Content", 30);
+	published(2);
+	c = tus_patch(30, mark + 30, MARK - 30);
+	OK(refused(c), "a sequence over the border of two rulesets");
+	no_records();
+
+	tus_create(2000);
+	tus_answer(tus_patch(0, listed, 1000), "204 No Content", 1000);
+	OK(wr_ruleset_open_count(rulesets[2]) > 0, "an upload under way keeps its ruleset");
+	published(5);
+	OK(wr_ruleset_open_count(rulesets[2]) > 0, "while three later ones come");
+	published(6);
+	OK(reason(WR_R_SESSION_OUTLIVED) > 0 && wr_ruleset_open_count(rulesets[2]) == 0,
+	   "but not for ever");
+	c = tus_patch(1000, listed + 1000, 1000);
+	OK(refused(c) && whole().r.cause == WR_C_LIMIT, "and its whole says so");
+	no_records();
+}
+
 /* --- the law: whatever order, cuts and accidents, the whole is what the store has
  * --------------- */
 
@@ -1412,6 +1460,7 @@ int main(int argc, char **argv)
 	s3_gaps();
 	gcs();
 	ranges();
+	rules();
 	law();
 	limits();
 	OK((reason(WR_R_SESSION_FAR) > 20) == (nworkers > 1),
