@@ -229,3 +229,21 @@ def _(lab):
     finally:
         lab.up(*options)
     works(lab, "after-too-few")
+
+
+@case("down removes everything, also after a crash", group=OPS)
+def _(lab):
+    options, env = lab.options, dict(lab.env)
+    for name in ("dataplane", "control"):
+        os.kill(int(env[f"WEIR_{name.upper()}_PID"]), signal.SIGKILL)
+    p = lab.call("down")
+    try:
+        same(p.returncode, 0, f"exit of down ({p.stderr.strip()})")
+        for ns in ("CLIENT", "WIRE", "STORE"):
+            need(not os.path.exists("/run/netns/" + env[f"WEIR_{ns}_NS"]), f"the {ns} namespace is there")
+        for what in (os.path.dirname(env["WEIR_SOCKET"]), env["WEIR_BPFFS"], env["WEIR_STORE_ROOT"]):
+            need(not os.path.exists(what), f"{what} is there")
+        same(lab.call("env").returncode, 1, "exit of env")
+    finally:
+        lab.up(*options)
+    works(lab, "after-down")
