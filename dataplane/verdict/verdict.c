@@ -108,6 +108,19 @@ static void weigh_matches(const struct wr_evidence *ev, struct wr_decision *out,
 	}
 }
 
+/* A framing that policy lets through by its reason was not blocked, and the record must not say so.
+ */
+static uint8_t weigh_cause(const struct wr_evidence *ev, unsigned c)
+{
+	if (c == WR_C_FRAMING && ev->reason != WR_R_NONE) {
+		if (ev->policy->on_reason[ev->reason] == WR_ON_PASS)
+			return WR_A_PASS;
+		if (ev->policy->on_reason[ev->reason] == WR_ON_INSPECT)
+			return WR_A_FLAG;
+	}
+	return ev->policy->on_cause[c];
+}
+
 /* The strictest action among the causes of one kind, and the cause that brought it. */
 static uint8_t weigh_causes(const struct wr_evidence *ev, bool suspect, enum wr_cause *which)
 {
@@ -120,8 +133,8 @@ static uint8_t weigh_causes(const struct wr_evidence *ev, bool suspect, enum wr_
 		if (!(ev->causes & 1u << c) || s != suspect || c == WR_C_ENGINE ||
 		    c == WR_C_OBJECT_BAD)
 			continue;
-		if (*which == WR_C_NONE || ev->policy->on_cause[c] > worst) {
-			worst = max_action(worst, ev->policy->on_cause[c]);
+		if (*which == WR_C_NONE || weigh_cause(ev, c) > worst) {
+			worst = max_action(worst, weigh_cause(ev, c));
 			*which = (enum wr_cause)c;
 		}
 	}

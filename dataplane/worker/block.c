@@ -152,6 +152,12 @@ static void record_blocked(struct wr_worker *w, struct conn *c)
 	upload_abort(w, c, WR_C_ABORTED, WR_COMMITTED_NO);
 }
 
+/* Whoever speaks something else would take an answer in HTTP for a server gone mad. */
+static bool not_http(uint16_t why)
+{
+	return why == WR_R_NOT_HTTP || why == WR_R_TLS || why == WR_R_H2_PREFACE;
+}
+
 void block_step(struct wr_worker *w, struct conn *c)
 {
 	struct wr_hold_view v = {
@@ -159,7 +165,8 @@ void block_step(struct wr_worker *w, struct conn *c)
 		.earlier_done = c->resp + 1 >= c->blocked_req && c->s2c.ohead == 0,
 		.client_acked = c->s2c.acked >= c->s2c.nxt,
 		.begun = c->resp + 1 > c->blocked_req || c->store_fin || c->s2c.lost,
-		.no_answer = c->blocked_obj == 0 && conn_head(c) == NULL,
+		.no_answer = not_http(c->blocked_reason) ||
+		             (c->blocked_obj == 0 && conn_head(c) == NULL),
 	};
 	uint32_t todo;
 

@@ -240,6 +240,7 @@ void upload_head_drop(struct wr_worker *w, struct conn *c);
 bool upload_more(struct wr_worker *w, struct conn *c);
 bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struct wr_http_out *out);
 void upload_refuse(struct wr_worker *w, struct conn *c, enum wr_reason why);
+bool upload_bad(struct wr_worker *w, struct conn *c, enum wr_reason why);
 void upload_finish(struct wr_worker *w, struct conn *c);
 void upload_verdicts(struct wr_worker *w);
 bool views_stand(const struct wr_object *o);

@@ -24,11 +24,8 @@ static void responses(struct wr_worker *w, struct conn *c, struct wr_span *span)
 			/* The store agreed to leave HTTP/1.1: policy of the reason that led here.
 			 */
 			wr_count(&w->lc, WR_R_UPGRADE, 1);
-			tell(w, c, WR_R_UPGRADE);
-			if (conn_policy(w, c)->on_reason[WR_R_UPGRADE] == WR_ON_PASS)
-				conn_pass(w, c, WR_R_UPGRADE);
-			else if (c->phase == PH_OPEN)
-				block(w, c, 0, WR_R_UPGRADE);
+			if (c->phase == PH_OPEN)
+				(void)upload_bad(w, c, WR_R_UPGRADE);
 			return;
 		default: return;
 		}
@@ -44,11 +41,8 @@ void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	if (p->len != 0 && c->c2s.nxt == 0 && c->req == 0 && c->phase == PH_OPEN) {
 		/* RFC 9112 servers wait for a request; whoever greets first speaks something else.
 		 */
-		count_pkt(w, p, WR_R_NOT_HTTP);
-		if (conn_policy(w, c)->on_reason[WR_R_NOT_HTTP] == WR_ON_PASS)
-			conn_pass(w, c, WR_R_NOT_HTTP);
-		else if (conn_policy(w, c)->on_reason[WR_R_NOT_HTTP] == WR_ON_BLOCK)
-			block(w, c, 0, WR_R_NOT_HTTP);
+		wr_count(&w->lc, WR_R_NOT_HTTP, 1);
+		(void)upload_bad(w, c, WR_R_NOT_HTTP);
 		if (c->phase != PH_OPEN)
 			return;
 	}

@@ -111,7 +111,9 @@ static bool is_upload(const struct wr_http_head *h)
 	       (h->has_length || h->chunked);
 }
 
-static bool request_bad(struct wr_worker *w, struct conn *c, enum wr_reason why)
+/* What cannot be inspected, for a reason of the framing: policy says whether it is refused or goes
+ * on unseen. False, as nothing more is parsed. */
+bool upload_bad(struct wr_worker *w, struct conn *c, enum wr_reason why)
 {
 	enum wr_on on = (enum wr_on)conn_policy(w, c)->on_reason[why];
 
@@ -169,7 +171,7 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 		return true;
 	c->body = NULL;
 	if (why != WR_R_OVERLOAD)
-		return request_bad(w, c, why);
+		return upload_bad(w, c, why);
 	/* No slot to unwrap it: its bytes are seen as they stand, and the verdict says so. */
 	oi = object_begin(w, c);
 	if (oi == 0)
@@ -294,7 +296,7 @@ static bool body_event(struct wr_worker *w, struct conn *c, enum wr_body_ev ev,
 		return true;
 	case WR_BODY_OBJ_END: return object_ends(w, c, out);
 	case WR_BODY_NOTE: body_note(w, c, out); return true;
-	case WR_BODY_BAD: return request_bad(w, c, out->reason);
+	case WR_BODY_BAD: return upload_bad(w, c, out->reason);
 	case WR_BODY_PAUSE: backlog_add(w, conn_index(w, c)); return false;
 	default: return false;
 	}
@@ -422,7 +424,7 @@ bool upload_event(struct wr_worker *w, struct conn *c, enum wr_http_ev ev, struc
 		return request_start(w, c);
 	case WR_HTTP_BODY: return body_bytes(w, c, out);
 	case WR_HTTP_END: return request_end(w, c);
-	case WR_HTTP_BAD: return request_bad(w, c, out->reason); /* counted by http */
+	case WR_HTTP_BAD: return upload_bad(w, c, out->reason); /* counted by http */
 	case WR_HTTP_PROXY: c->proxy = out->proxy; return true;
 	case WR_HTTP_BUSY: return no_head(w, c);
 	default: return false;

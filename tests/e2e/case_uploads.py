@@ -295,8 +295,8 @@ def _(lab):
 
 
 def banner_server(lab, port):
-    """A server that speaks first, as mail and databases do, then echoes one line."""
-    srv = lab.listen(port)
+    """A server that speaks first, as mail and databases do, then echoes one line; what it was told."""
+    srv, told = lab.listen(port), []
 
     def serve():
         try:
@@ -305,19 +305,20 @@ def banner_server(lab, port):
                 c.settimeout(10)
                 try:
                     c.sendall(b"220 hello\r\n")
-                    c.sendall(b"you said " + c.recv(1000))
+                    told.append(c.recv(1000))
+                    c.sendall(b"you said " + told[-1])
                 except OSError:
                     pass
                 c.close()
         except OSError:
             pass
     threading.Thread(target=serve, daemon=True).start()
-    return srv
+    return srv, told
 
 
 @case("a connection that is not HTTP is passed where policy says so")
 def _(lab):
-    srv = banner_server(lab, 7001)
+    srv, told = banner_server(lab, 7001)
     try:
         s = lab.connect(7001)
         same(s.recv(100), b"220 hello\r\n", "banner")
@@ -326,12 +327,16 @@ def _(lab):
         s.close()
     finally:
         srv.close()
+    same(told, [b"\x00\x01\x02 not http \xff\xfe"], "what the server was told")
+    rows = until("record", lambda: [r for r in lab.records() if r["store"]["port"] == 7001], 10.0)
+    same([(r["verdict"], r["cause"], r["reason"], r["action"]) for r in rows],
+         [("incomplete", "framing", "not_http", "pass")], "record")
 
 
 @case("a connection that is not HTTP is refused where policy says so")
 def _(lab):
     before = lab.reason("not_http")
-    srv = banner_server(lab, 7002)
+    srv, told = banner_server(lab, 7002)
     try:
         s = lab.connect(7002, limit_s=10)
         try:
@@ -345,10 +350,21 @@ def _(lab):
         except (ConnectionResetError, BrokenPipeError, socket.timeout):
             got = b""
         need(b"you said" not in got, "the server's echo came through")
+        port = s.getsockname()[1]
         s.close()
     finally:
         srv.close()
+    need(not any(told), f"the server was told {told}")
     until("count of not_http", lambda: lab.reason("not_http") > before, 5.0)
+    rows = until("record", lambda: [r for r in lab.records() if r["store"]["port"] == 7002], 10.0)
+    same([(r["verdict"], r["cause"], r["reason"], r["action"], r["committed"]) for r in rows],
+         [("incomplete", "framing", "not_http", "block", False)], "record")
+
+    def in_the_log():
+        with open(os.path.join(lab.log_dir, "control.log")) as log:
+            return any("reason=not_http" in x and f"client=10.77.0.1:{port} " in x for x in log)
+
+    until("line about it in control's log", in_the_log, 10.0)
 
 
 @case("two workers: uploads on many connections, good and bad", group="two workers")

@@ -62,10 +62,50 @@ static void telling(void)
 	no_records();
 }
 
+/* Who speaks first is no HTTP server: refused without a word of HTTP, or let through and said so.
+ */
+static void server_first(void)
+{
+	struct wr_policy *p = &conf.service[0].policy;
+	struct wr_record r;
+
+	no_records();
+	connected();
+	say(STORE, "220 hello\r\n");
+	OK(flagged(CLIENT, F_RST) && flagged(STORE, F_RST) && payload(CLIENT) == 0,
+	   "block: both sides are reset, nothing is answered");
+	r = record();
+	OK(r.verdict == WR_V_INCOMPLETE && r.action == WR_A_BLOCK && r.reason == WR_R_NOT_HTTP,
+	   "and recorded");
+
+	connected();
+	say(CLIENT, "\x16\x03\x01\x02\x03");
+	OK(flagged(CLIENT, F_RST) && payload(CLIENT) == 0, "a TLS hello gets no HTTP either");
+	later(300 * MS);
+	(void)record();
+
+	p->on_reason[WR_R_NOT_HTTP] = WR_ON_PASS;
+	connected();
+	say(STORE, "220 hello\r\n");
+	IS(payload(CLIENT), 11, "pass: the greeting goes on");
+	IS(record().action, WR_A_PASS, "and the record says that it passed");
+	p->on_reason[WR_R_NOT_HTTP] = WR_ON_BLOCK;
+
+	conf.service[0].mode = WR_MODE_OBSERVE;
+	connected();
+	say(STORE, "220 hello\r\n");
+	IS(payload(CLIENT), 11, "observe: nothing is refused");
+	r = record();
+	OK(r.action != WR_A_BLOCK && r.would == WR_A_BLOCK, "the record says what would have been");
+	conf.service[0].mode = WR_MODE_ENFORCE;
+	no_records();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 3 || boot(argv[1], argv[2]) != 0)
 		return 2;
 	telling();
+	server_first();
 	return tap_done();
 }

@@ -305,6 +305,35 @@ static void views(void)
 		}
 }
 
+/* What policy let through by its reason was not blocked; what it did not, was. */
+static void framing(void)
+{
+	static const struct {
+		uint8_t on, action;
+		const char *name;
+	} on[] = { { WR_ON_BLOCK, WR_A_BLOCK, "block" },
+		   { WR_ON_DROP, WR_A_BLOCK, "drop" },
+		   { WR_ON_PASS, WR_A_PASS, "pass" },
+		   { WR_ON_INSPECT, WR_A_FLAG, "observe" } };
+
+	for (size_t i = 0; i < WR_COUNT_OF(on); i++) {
+		struct wr_policy policy = policy_of(0);
+		struct wr_evidence ev = { .policy = &policy,
+			                  .causes = CAUSE(FRAMING),
+			                  .reason = WR_R_NOT_HTTP };
+		struct wr_decision d;
+
+		policy.on_reason[WR_R_NOT_HTTP] = on[i].on;
+		wr_verdict_decide(&ev, &d);
+		OK(d.verdict == WR_V_INCOMPLETE && d.cause == WR_C_FRAMING &&
+		           d.action == on[i].action && d.would == on[i].action,
+		   "framing, its reason's policy is %s", on[i].name);
+		ev.causes |= CAUSE(GAP);
+		wr_verdict_decide(&ev, &d);
+		IS(d.action, WR_A_BLOCK, "%s excuses no other cause", on[i].name);
+	}
+}
+
 int main(void)
 {
 	rows();
@@ -312,5 +341,6 @@ int main(void)
 	full();
 	last_moment();
 	now();
+	framing();
 	return tap_done();
 }
