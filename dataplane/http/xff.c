@@ -92,8 +92,8 @@ uint32_t wr_http_xff(struct wr_str list, const struct wr_conf_service *s, uint8_
 
 	if (list.p == NULL || s->nproxies == 0 || !trusted(s, addr))
 		return got;
-	if (list.len >=
-	    WR_HEAD_XFF_MAX) /* its end, where the nearest proxy writes, may be cut off */
+	/* The end, where the nearest proxy writes, may have been cut off. */
+	if (list.len >= WR_HEAD_XFF_MAX)
 		return WR_XFF_BAD;
 	while (list.len > 0 && trusted(s, addr)) {
 		if (!address(last(&list), next, &at))
