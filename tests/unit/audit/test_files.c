@@ -98,6 +98,8 @@ static void *reader(void *arg)
 
 		if (n <= 0)
 			continue;
+		if (n == (ssize_t)size) /* the buffer's end, not the file's */
+			n = (char *)memrchr(p, '\n', size) + 1 - p;
 		bad += bad_lines(p, (size_t)n, &good);
 		/* On from the last line but one: where lines appear is what matters. */
 		for (unsigned skip = 0; n > 0 && skip < 2; skip += p[n] == '\n')
