@@ -2,6 +2,7 @@
 /* Every metric, once: name, type, labels, help, where it comes from. */
 #include "metrics/private.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 
@@ -293,6 +294,45 @@ static void lanes_filled(struct wr_page *p)
 	fprintf(p->f, "%s_sum %.17g\n%s_count %.17g\n", p->name, sum, p->name, n);
 }
 
+/* The dataplane writes it while we read: only what media types are made of becomes a label. */
+static bool group_name(const struct wr_page *p, unsigned g, char out[64])
+{
+	const char *name = p->s->stats->scan_group[g];
+	size_t n = 0;
+
+	for (; n < 63 && (isalnum((unsigned char)name[n]) ||
+	                  (name[n] != '\0' && strchr("/*+.-_", name[n]) != NULL));
+	     n++)
+		out[n] = name[n];
+	out[n] = '\0';
+	return n != 0;
+}
+
+static void scan_groups(struct wr_page *p, size_t offset)
+{
+	char name[64];
+
+	EACH_WORKER(p, w, st)
+	{
+		const wr_counter *c = (const wr_counter *)(const void *)((const char *)st + offset);
+
+		for (unsigned g = 0; g < WR_SCAN_GROUPS; g++)
+			if (group_name(p, g, name))
+				put(p, get(&c[g]), "worker=\"%s\",group=\"%s\"", worker(p, w),
+				    name);
+	}
+}
+
+static void scan_cycles(struct wr_page *p)
+{
+	scan_groups(p, offsetof(struct wr_stats, scan_cycles));
+}
+
+static void scan_bytes(struct wr_page *p)
+{
+	scan_groups(p, offsetof(struct wr_stats, scan_bytes));
+}
+
 static void hold_bytes(struct wr_page *p)
 {
 	put(p, TOTAL(p, held_bytes), "%s", "");
@@ -452,6 +492,8 @@ const struct wr_family wr_families[] = {
 	{ "weir_kept_bytes", G, "", "buffer bytes kept until the store acknowledges them", kept_bytes },
 	{ "weir_hold_budget_bytes", G, "", "limit of held and kept bytes together", hold_budget },
 	{ "weir_lanes_filled", H, "", "uploads digested together in one call", lanes_filled },
+	{ "weir_scan_sampled_cycles_total", C, "worker,group", "time stamp counter of pattern scans of one burst in 64, by the media types of the group; by bytes: what a group costs", scan_cycles },
+	{ "weir_scan_sampled_bytes_total", C, "worker,group", "bytes of the same scans", scan_bytes },
 	{ "weir_coverage_bytes_total", C, "kind", "what was done with the bytes of bodies", coverage_bytes },
 	{ "weir_unscanned_bytes_total", C, "cause", "bytes that passed without a full scan", unscanned_bytes },
 

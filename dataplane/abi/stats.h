@@ -65,6 +65,7 @@ const char *wr_stage_name(enum wr_stage s);
 
 #define WR_HIST_BUCKETS 24u /* delay: 2^i microseconds, i = 0..22, then +Inf */
 #define WR_LANES_MAX    16u
+#define WR_SCAN_GROUPS  16u /* WR_META_GROUPS_MAX */
 
 struct wr_stats_port { /* per port of the worker's link: 0 client, 1 store */
 	wr_counter rx_packets, rx_bytes, tx_packets, tx_bytes, tx_dropped, polls, empty_polls, pad;
@@ -94,6 +95,8 @@ struct wr_stats { /* one per worker */
 	wr_counter would_block[WR_SERVICES_MAX];
 	wr_counter delay_us[WR_HIST_BUCKETS], delay_sum_ns, delay_count;
 	wr_counter lanes[WR_LANES_MAX + 1]; /* digest calls by lanes filled */
+	/* Sampled: cycles and bytes of pattern scans, by group of the ruleset. */
+	wr_counter scan_cycles[WR_SCAN_GROUPS], scan_bytes[WR_SCAN_GROUPS];
 	wr_counter records_written, records_waiting, events_written;
 	wr_counter ruleset_generation; /* the one new requests get; 0 = none */
 	wr_counter draining_uploads;   /* uploads on older generations */
@@ -122,6 +125,7 @@ struct wr_stats_head {
 	wr_counter digest_engine;         /* what the digest room chose: enum in digest/digest.h */
 	wr_counter decoder_restarts, decoder_queue;
 	char simd[32], dpdk[32], hyperscan[32];
+	char scan_group[WR_SCAN_GROUPS][64]; /* media types of each group in force, "" = none */
 	WR_ALIGNED(64) struct wr_stats_dev dev[WR_LINKS_MAX][2]; /* by link: 0 client, 1 store */
 	wr_counter wire_state[WR_LINKS_MAX]; /* enum wr_wire_state as the dataplane sees it */
 	/* By worker: 1 while it does not turn for longer than stall_limit; how often that began. */

@@ -32,6 +32,7 @@ struct wr_ctl {
 	struct wr_traces traces;
 	int lock, listener, conn;
 	bool hello, drain;
+	uint64_t named; /* generation whose pattern groups the shared names describe */
 	/* A COMMIT that waits for the workers. */
 	bool committing;
 	uint32_t commit_seq;
@@ -569,6 +570,23 @@ static void finish_commit(struct wr_ctl *c)
 	c->committing = false;
 }
 
+/* For the metrics: which media types the groups of the live ruleset stand for. */
+static void name_groups(struct wr_ctl *c)
+{
+	struct wr_stats_head *h = c->a.stats;
+	uint64_t live = wr_ctl_generation(c);
+
+	if (live == 0 || live == c->named)
+		return;
+	c->named = live;
+	for (uint32_t g = 0; g < WR_SCAN_GROUPS; g++) {
+		h->scan_group[g][0] = '\0';
+		if (g < wr_ruleset_ngroups(c->gens.live))
+			wr_ruleset_group_name(c->gens.live, g, h->scan_group[g],
+			                      sizeof(h->scan_group[g]));
+	}
+}
+
 void wr_ctl_poll(struct wr_ctl *c, int timeout_ms)
 {
 	struct pollfd p[2] = { { .fd = c->conn, .events = POLLIN },
@@ -590,6 +608,7 @@ void wr_ctl_poll(struct wr_ctl *c, int timeout_ms)
 	wr_traces_poll(&c->traces, now_ns());
 	wr_gens_sweep(&c->gens);
 	wr_counter_set(&c->a.stats->ruleset_mapped, wr_gens_mapped(&c->gens));
+	name_groups(c);
 }
 
 bool wr_ctl_draining(const struct wr_ctl *c)

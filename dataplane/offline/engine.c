@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "digest/digest.h"
-#include "object/look.h"
+#include "object/object.h"
 #include "scan/scan.h"
 #include "verdict/verdict.h"
 

@@ -126,6 +126,8 @@ const uint32_t *wr_ruleset_endings(const struct wr_ruleset *rs, uint32_t *n);
 const uint32_t *wr_ruleset_patterns(const struct wr_ruleset *rs, uint32_t group, uint32_t *n);
 /* Pattern groups: the union group is 0 and always there when any rule is on. */
 uint32_t wr_ruleset_ngroups(const struct wr_ruleset *rs);
+/* "any" for the union, else its media types with a '+' between; cut where it is too long. */
+void wr_ruleset_group_name(const struct wr_ruleset *rs, uint32_t group, char *out, uint32_t size);
 const struct hs_database *wr_ruleset_group_db(const struct wr_ruleset *rs, uint32_t group);
 
 #endif

@@ -49,6 +49,7 @@ struct wr_scan {
 	struct wr_lcore *lc; /* of the call */
 	uint32_t slot_bytes, opening;
 	uint32_t nfresh, cur; /* of the call: the queue in scratch, the stream */
+	uint32_t bursts;      /* since the start; some are timed */
 	/* between main lcore and worker */
 	_Atomic(struct scan_scratch *) staged, retired;
 	/* main lcore */

@@ -260,6 +260,18 @@ uint64_t wr_ruleset_generation(const struct wr_ruleset *rs)
 	return rs->generation;
 }
 
+uint32_t wr_ruleset_ngroups(const struct wr_ruleset *rs)
+{
+	(void)rs;
+	return 2;
+}
+
+void wr_ruleset_group_name(const struct wr_ruleset *rs, uint32_t group, char *out, uint32_t size)
+{
+	(void)rs;
+	snprintf(out, size, "group%u", group);
+}
+
 const uint8_t *wr_ruleset_meta_sha256(const struct wr_ruleset *rs)
 {
 	return rs->meta;

@@ -235,6 +235,11 @@ static void test_histograms(void)
 	set(&st[1]->delay_us[3], 2);
 	set(&st[0]->delay_us[WR_HIST_BUCKETS - 1], 4);
 	set(&st[0]->delay_sum_ns, 1500000000);
+	snprintf(head->scan_group[0], sizeof(head->scan_group[0]), "any");
+	snprintf(head->scan_group[2], sizeof(head->scan_group[2]), "image/*+text/html");
+	set(&st[0]->scan_cycles[0], 640);
+	set(&st[1]->scan_cycles[2], 7);
+	set(&st[1]->scan_bytes[2], 9);
 	set(&st[0]->lanes[0], 1);
 	set(&st[1]->lanes[16], 2);
 	scrape();
@@ -245,6 +250,9 @@ static void test_histograms(void)
 	is("weir_verdict_delay_seconds_bucket{le=\"+Inf\"}", 7);
 	is("weir_verdict_delay_seconds_count", 7);
 	is("weir_verdict_delay_seconds_sum", 1.5);
+	is("weir_scan_sampled_cycles_total{worker=\"w0\",group=\"any\"}", 640);
+	is("weir_scan_sampled_cycles_total{worker=\"w1\",group=\"image/*+text/html\"}", 7);
+	is("weir_scan_sampled_bytes_total{worker=\"w1\",group=\"image/*+text/html\"}", 9);
 	is("weir_lanes_filled_bucket{le=\"0\"}", 1);
 	is("weir_lanes_filled_bucket{le=\"15\"}", 1);
 	is("weir_lanes_filled_bucket{le=\"16\"}", 3);

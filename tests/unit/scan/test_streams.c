@@ -132,6 +132,8 @@ static void groups(void)
 	uint64_t html = wr_ruleset_types(engine_rs, "text/html");
 	uint64_t other = wr_ruleset_types(engine_rs, "application/pdf");
 	uint32_t gj = wr_ruleset_group_of(engine_rs, jpeg), n, all, s;
+	uint64_t before;
+	char name[64];
 
 	OK(wr_ruleset_ngroups(engine_rs) > 1, "types that leave many rules out have groups");
 	OK(jpeg != 0 && html != 0 && jpeg != html && other == 0, "types have their bits");
@@ -139,9 +141,19 @@ static void groups(void)
 	(void)wr_ruleset_patterns(engine_rs, 0, &all);
 	(void)wr_ruleset_patterns(engine_rs, gj, &n);
 	IS(all - n, FLAGS_N, "its group leaves them out");
+	wr_ruleset_group_name(engine_rs, 0, name, sizeof(name));
+	OK(strcmp(name, "any") == 0, "the union is called any");
+	wr_ruleset_group_name(engine_rs, gj, name, sizeof(name));
+	OK(strcmp(name, "image/jpeg") == 0, "a group is called by its types");
 	s = up();
 	wr_scan_type(&engine_lc, engine_scan, s, "image/jpeg");
+	before = wr_counter_get(&engine_stats.scan_bytes[gj]);
 	IS(feed(s, "h00;PLAIN JPG"), 1, "told before the first byte, the group scans");
+	for (unsigned i = 0; i < 64; i++)
+		feed(s, "1234567");
+	/* One burst in 64 is timed; which one depends on what ran before. */
+	n = (uint32_t)(wr_counter_get(&engine_stats.scan_bytes[gj]) - before);
+	OK(n == 7 || n == 13 || n == 20, "one burst in 64 is timed under its group: %u bytes", n);
 	IS(engine_hit(s, "plain"), 9, "rules for every object are in it");
 	IS(engine_hit(s, "jpeg"), 13, "and those for its type");
 	IS(engine_hit(s, "html0"), -1, "and no others");
