@@ -40,11 +40,33 @@ static struct wr_str *field_str(struct head_slot *s, uint32_t field)
 	return (struct wr_str *)(void *)((char *)&s->head + field_of[field - 1].off);
 }
 
-static void keep(struct wr_http_req *h, struct head_slot *s, const uint8_t *p, uint32_t n,
-                 uint32_t max)
+/* A head longer than most: the value that is being read goes on in a large buffer. Those before it
+ * stay where they are, in the same slot. */
+static void grow(struct wr_http *t, struct head_slot *s)
 {
-	uint32_t room = (uint32_t)sizeof(s->buf) - s->used, have = (uint32_t)(s->used - s->from);
+	uint16_t have = (uint16_t)(s->used - s->from);
 
+	if (s->large != 0 || t->lfree == 0)
+		return;
+	s->large = t->lfree;
+	t->lfree = t->large[s->large - 1].next;
+	s->buf = t->large[s->large - 1].b;
+	memcpy(s->buf, s->small + s->from, have);
+	s->from = 0;
+	s->used = have;
+}
+
+static void keep(struct wr_lcore *lc, struct wr_http_req *h, struct head_slot *s, const uint8_t *p,
+                 uint32_t n, uint32_t max)
+{
+	uint32_t room, have = (uint32_t)(s->used - s->from);
+
+	if (wr_min_u32(n, have < max ? max - have : 0) > head_room(s) - s->used) {
+		grow(h->t, s);
+		if (s->large == 0)
+			wr_count(lc, WR_R_OVERLOAD, 1);
+	}
+	room = head_room(s) - s->used;
 	room = wr_min_u32(room, have < max ? max - have : 0);
 	if (n > room)
 		h->flags |= F_CUT;
@@ -72,7 +94,7 @@ static enum wr_reason method_bytes(struct wr_lcore *lc, struct wr_http_req *h, s
 	if (is_token(c)) {
 		if (s->used - s->from >= (int)METHOD_MAX)
 			REFUSE(line_fault(h));
-		keep(h, s, e->p++, 1, METHOD_MAX);
+		keep(lc, h, s, e->p++, 1, METHOD_MAX);
 		return WR_R_NONE;
 	}
 	/* A line of one word is no request for anybody. */
@@ -99,7 +121,7 @@ static enum wr_reason target_bytes(struct wr_lcore *lc, struct wr_http_req *h, s
 		e->p++;
 	if (e->p > from) {
 		h->digits = 1; /* not empty */
-		keep(h, s, from, (uint32_t)(e->p - from), WR_HTTP_TARGET_KEEP);
+		keep(lc, h, s, from, (uint32_t)(e->p - from), WR_HTTP_TARGET_KEEP);
 		return WR_R_NONE;
 	}
 	if (*e->p == '\r' || *e->p == '\n') /* HTTP/0.9 */
@@ -268,8 +290,8 @@ static enum wr_reason name_done(struct wr_lcore *lc, struct wr_http_req *h)
 		return WR_R_NONE;
 	if (field_of[h->field - 1].flags & WR_HF_LIST) {
 		/* Joined into a new region: what was kept in between lies behind the first part. */
-		keep(h, s, (const uint8_t *)v->p, v->len, field_of[h->field - 1].max);
-		keep(h, s, (const uint8_t *)", ", 2, field_of[h->field - 1].max);
+		keep(lc, h, s, (const uint8_t *)v->p, v->len, field_of[h->field - 1].max);
+		keep(lc, h, s, (const uint8_t *)", ", 2, field_of[h->field - 1].max);
 		return WR_R_NONE;
 	}
 	if (field_of[h->field - 1].flags & WR_HF_CL) {
@@ -333,7 +355,7 @@ static enum wr_reason hdr_begin(struct wr_lcore *lc, struct wr_http_req *h, stru
 		FAULT(WR_R_OBS_FOLD);
 		e->p++;
 		if (h->field != 0)
-			keep(h, s, (const uint8_t *)" ", 1, field_of[h->field - 1].max);
+			keep(lc, h, s, (const uint8_t *)" ", 1, field_of[h->field - 1].max);
 		h->state = S_VALUE_WS;
 		return WR_R_NONE;
 	}
@@ -386,7 +408,7 @@ static enum wr_reason value_bytes(struct wr_lcore *lc, struct wr_http_req *h, st
 	while (e->p < e->end && is_value(*e->p))
 		e->p++;
 	if (h->field != 0)
-		keep(h, s, from, (uint32_t)(e->p - from), field_of[h->field - 1].max);
+		keep(lc, h, s, from, (uint32_t)(e->p - from), field_of[h->field - 1].max);
 	if (e->p == e->end)
 		return WR_R_NONE;
 	if (*e->p == '\r') {
@@ -401,7 +423,7 @@ static enum wr_reason value_bytes(struct wr_lcore *lc, struct wr_http_req *h, st
 	}
 	FAULT(WR_R_CTL_IN_HEADER);
 	if (h->field != 0)
-		keep(h, s, e->p, 1, field_of[h->field - 1].max);
+		keep(lc, h, s, e->p, 1, field_of[h->field - 1].max);
 	e->p++;
 	return WR_R_NONE;
 }
@@ -435,7 +457,8 @@ static enum wr_reason field_bytes(struct wr_lcore *lc, struct wr_http_req *h, st
 		}
 		FAULT(WR_R_BARE_CR);
 		if (h->field != 0)
-			keep(h, slot_of(h), (const uint8_t *)" ", 1, field_of[h->field - 1].max);
+			keep(lc, h, slot_of(h), (const uint8_t *)" ", 1,
+			     field_of[h->field - 1].max);
 		h->state = S_VALUE;
 		return WR_R_NONE;
 	default: /* S_HEAD_CR */

@@ -5,21 +5,28 @@
 
 #include "http/http.h"
 
-#define SLOT_BYTES 5120u
-#define NAME_KEEP  64u /* longer than any name we know */
-#define REST_KEEP  (SLOT_BYTES - sizeof(struct wr_http_head) - 16 - NAME_KEEP)
+#define NAME_KEEP  64u   /* longer than any name we know */
+#define HEAD_SMALL 704u  /* strings of an ordinary head; a longer one moves to a large buffer */
+#define HEAD_LARGE 4424u /* all that is kept of a head */
 #define RHEAD_KEEP 768u
 
 struct head_slot {
 	struct wr_http_head head; /* first: a head is its slot */
 	uint32_t next;            /* free list, slot + 1 */
 	uint32_t serial;          /* changes whenever the slot changes hands */
+	uint32_t large;           /* its large buffer + 1, 0 = the small one */
 	uint16_t used, from;      /* bytes of buf taken; first byte of the current value */
 	uint16_t nname, taken;
+	char *buf; /* small, or the large one */
 	char name[NAME_KEEP];
-	char buf[REST_KEEP];
+	char small[HEAD_SMALL];
 };
-static_assert(sizeof(struct head_slot) <= SLOT_BYTES, "capacity page says so");
+static_assert(HEAD_SMALL >= WR_HTTP_PROXY_V2_MAX, "a PROXY header is gathered there");
+
+struct large_buf {
+	uint32_t next; /* free list, + 1 */
+	char b[HEAD_LARGE];
+};
 
 struct rhead_slot {
 	struct wr_http_rhead head;
@@ -31,8 +38,9 @@ struct rhead_slot {
 
 struct wr_http {
 	struct wr_http_conf conf;
-	uint32_t free, rfree, nfree;
+	uint32_t free, rfree, lfree, nfree;
 	struct head_slot *slot;
+	struct large_buf *large;
 	struct rhead_slot *rslot;
 };
 
@@ -91,6 +99,11 @@ static inline bool is_token(uint8_t c)
 static inline bool is_value(uint8_t c)
 {
 	return (wr_http_class[c] & C_VALUE) != 0;
+}
+
+static inline uint32_t head_room(const struct head_slot *s)
+{
+	return s->large != 0 ? HEAD_LARGE : HEAD_SMALL;
 }
 
 static inline struct head_slot *slot_of(const struct wr_http_req *h)

@@ -53,6 +53,8 @@ static bool slot_get(struct wr_http_req *h, uint64_t off)
 	memset(&s->head, 0, sizeof(s->head));
 	s->head.start = off;
 	s->used = s->from = s->nname = s->taken = 0;
+	s->large = 0;
+	s->buf = s->small;
 	return true;
 }
 
@@ -61,6 +63,11 @@ void wr_http_head_put(struct wr_http *t, struct wr_http_head *head)
 	struct head_slot *s = (struct head_slot *)(void *)head;
 
 	WR_ASSERT(s >= t->slot && s < t->slot + t->conf.heads);
+	if (s->large != 0) {
+		t->large[s->large - 1].next = t->lfree;
+		t->lfree = s->large;
+		s->large = 0;
+	}
 	s->serial++;
 	s->next = t->free;
 	t->free = (uint32_t)(s - t->slot) + 1;

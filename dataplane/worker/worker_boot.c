@@ -17,7 +17,7 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 	uint32_t conns = wr_max_u32(conf->connections / share, 64);
 	uint32_t uploads = wr_max_u32(conf->uploads / share, 16);
 	/* A finished upload keeps its entry until its record is written: room for those too. */
-	uint32_t objects = uploads + uploads / 4 + 64;
+	uint32_t objects = uploads + uploads / 8 + 64;
 	uint32_t segs = wr_max_u32(wr_min_u32(conf->mbufs * 2, 1u << 22), 4096);
 	struct wr_http_conf hc = { .heads = objects + 64,
 		                   .header_bytes = conf->header_bytes,
@@ -28,8 +28,8 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 	struct wr_body_conf bc = { .bodies = objects,
 		                   .multiparts = wr_min_u32(uploads, 4096),
 		                   .inflate = wr_min_u32(wr_max_u32(uploads / 16, 16), 1024),
-		                   .brotli = wr_min_u32(wr_max_u32(uploads / 4096, 2), 16),
-		                   .zstd = wr_min_u32(wr_max_u32(uploads / 1024, 4), 64),
+		                   .brotli = wr_min_u32(wr_max_u32(uploads / 4096, 2), 3),
+		                   .zstd = wr_min_u32(wr_max_u32(uploads / 1024, 4), 12),
 		                   .expansion_ratio = conf->expansion_ratio,
 		                   .depth = conf->depth };
 

@@ -540,7 +540,7 @@ static void syn_flood(bool open)
 static void slow_uploads(bool open)
 {
 	const char *what = open ? "slow uploads, open" : "slow uploads, closed";
-	const uint32_t n = 10000, entries = 4096 + 4096 / 4 + 64;
+	const uint32_t n = 10000, entries = 4096 + 4096 / 8 + 64;
 	uint32_t reset = 0;
 
 	make_conf(16384, 4096);

@@ -256,6 +256,43 @@ static void slots(void)
 	http_run_free(r);
 }
 
+/* Long heads move to large buffers, of which there are fewer than heads. */
+static void larges(void)
+{
+	static const char head[] = "POST /u HTTP/1.1\r\n" H "Content-Type: " X512 "\r\n"
+	                           "Upload-Concat: " X512 "\r\nContent-Length: 0\r\n\r\n";
+	struct http_run *r = http_run_new(100);
+	struct wr_http_req h[65];
+	struct wr_http_out out;
+	uint32_t n = 0, whole = 0;
+
+	for (uint32_t i = 0; i < 65; i++) {
+		struct wr_span in = { (const uint8_t *)head,
+			              (const uint8_t *)head + sizeof(head) - 1, 0, NULL };
+		const struct wr_http_head *d;
+
+		wr_http_req_init(&h[i], r->t, &r->policy, WR_PROXY_OFF);
+		if (wr_http_req_next(&r->lc, &h[i], &in, &out) != WR_HTTP_HEAD)
+			continue;
+		n++;
+		d = wr_http_req_head(&h[i]);
+		whole += wr_str_is(d->method, WR_STR("POST")) &&
+		         wr_str_is(d->target, WR_STR("/u")) && wr_str_is(d->host, WR_STR("a")) &&
+		         wr_str_is(d->content_type, WR_STR(X512)) &&
+		         wr_str_is(d->upload_concat, WR_STR(X512));
+	}
+	IS(n, 64, "as many long heads at once as there are large buffers");
+	IS(whole, 64, "all of each is kept");
+	IS(out.reason, WR_R_HEADER_LIMIT, "one more is refused");
+	OK(wr_counter_get(&r->stats.reason[WR_R_OVERLOAD]) > 0, "and counted as overload");
+	for (uint32_t i = 0; i < 65; i++)
+		wr_http_req_close(&h[i]);
+	IS(wr_http_heads_free(r->t), 100, "every slot comes back");
+	http_feed(r, head, sizeof(head) - 1, 1, WR_PROXY_OFF);
+	OK(strcmp(r->log, "HE") == 0, "and every buffer: %s", r->log);
+	http_run_free(r);
+}
+
 static void limits(struct http_run *r)
 {
 	static char big[80000];
@@ -295,5 +332,6 @@ int main(void)
 	limits(r);
 	http_run_free(r);
 	slots();
+	larges();
 	return tap_done();
 }
