@@ -110,5 +110,5 @@ GROUPS = [
     Group("two workers", PORTS, workers=2),
     Group("af_packet", PORTS, driver="af_packet"),
     Group("bundles", PORTS, workers=2),
-    Clients("clients", CLIENTS),
+    Clients("clients", CLIENTS, workers=2),
 ]

@@ -7,6 +7,11 @@ import hmac
 import urllib.parse
 import zlib
 
+try:
+    from awscrt.checksums import crc32c  # AWS' own, where Debian's Python runs us
+except ImportError:
+    crc32c = None
+
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
@@ -159,7 +164,7 @@ def crc(rows, bits, data):
 
 def checksum(name, data):
     """The value of x-amz-checksum-NAME."""
-    raw = {"crc32": lambda: zlib.crc32(data).to_bytes(4, "big"), "crc32c": lambda: crc(CRC32C, 32, data),
+    raw = {"crc32": lambda: zlib.crc32(data).to_bytes(4, "big"), "crc32c": lambda: crc32c(data).to_bytes(4, "big") if crc32c else crc(CRC32C, 32, data),
            "crc64nvme": lambda: crc(CRC64, 64, data), "sha1": lambda: hashlib.sha1(data).digest(),
            "sha256": lambda: hashlib.sha256(data).digest()}[name]()
     return base64.b64encode(raw).decode()
