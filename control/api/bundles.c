@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/hunts.h"
 #include "config/log.h"
 #include "life/breaker.h"
 
@@ -25,6 +26,7 @@ struct wr_bundles {
 	struct wr_ship_trust lab; /* what applies to bundles nobody signed */
 	struct wr_breaker *breaker;
 	struct wr_push_server *push;
+	struct wr_hunts *hunts;
 	json_int_t recompiled_at; /* the thread's own */
 	pthread_mutex_t lock;     /* of what follows */
 	pthread_cond_t wake;
@@ -121,6 +123,22 @@ static struct wr_breaker_budget budget_of(const struct wr_control_conf *c)
 		                           .learn = c->breaker.learn_minutes };
 }
 
+static void activated(void *ctx, const char *name, uint64_t version, uint64_t was)
+{
+	struct wr_api *a = ctx;
+	struct wr_bundles *b = a->bundle;
+
+	if (b->hunts != NULL)
+		wr_hunts_add(b->hunts, name, version, was);
+}
+
+json_t *wr_bundles_hunts(struct wr_api *a)
+{
+	struct wr_bundles *b = a->bundle;
+
+	return b == NULL || b->hunts == NULL ? json_array() : wr_hunts_list(b->hunts);
+}
+
 static int resume(void *ctx, json_t **reply)
 {
 	struct wr_api *a = ctx;
@@ -138,6 +156,7 @@ int wr_bundles_new(struct wr_api *a, char *err)
 		                     .find_ctx = b,
 		                     .activate = activate,
 		                     .resume = resume,
+		                     .activated = activated,
 		                     .activate_ctx = a,
 		                     .limits = WR_SHIP_LIMITS_DEFAULT };
 	struct wr_breaker_budget budget;
@@ -155,6 +174,8 @@ int wr_bundles_new(struct wr_api *a, char *err)
 	rc = b->breaker == NULL ? -ENOMEM : read_trust(b, c, err);
 	if (rc == 0)
 		rc = wr_life_new(&conf, &b->life, err, WR_API_ERR);
+	if (rc == 0)
+		rc = wr_hunts_new(a, &b->hunts, err);
 	if (rc != 0)
 		wr_bundles_free(a);
 	return rc;
@@ -174,6 +195,7 @@ void wr_bundles_free(struct wr_api *a)
 		pthread_mutex_unlock(&b->lock);
 		pthread_join(b->thread, NULL);
 	}
+	wr_hunts_free(b->hunts);
 	wr_life_free(b->life);
 	wr_breaker_free(b->breaker);
 	pthread_mutex_destroy(&b->lock);

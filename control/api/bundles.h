@@ -28,6 +28,9 @@ void wr_bundles_lifted(struct wr_api *a, const char *bundle, const char *item);
 /* After a reload: the breaker's budgets. */
 void wr_bundles_tune(struct wr_api *a, const struct wr_control_conf *c);
 
+/* What the hunts at activation found; new reference. */
+json_t *wr_bundles_hunts(struct wr_api *a);
+
 struct wr_life *wr_bundles_life(struct wr_api *a);
 
 /* push.c: the HTTPS listener; none configured is no failure. */

@@ -6,6 +6,7 @@
 #include "api/api.h"
 
 #include "abi/artifact.h"
+#include "api/child.h"
 #include "config/log.h"
 
 #include <dirent.h>
@@ -112,29 +113,12 @@ void wr_loader_free(struct wr_loader *l)
 /* --- the child
  * ------------------------------------------------------------------------------------- */
 
-/* Beside this program, in the build tree's place, or in libexec; $WEIR_COMPILE before all. */
 static void compiler_path(char *out, size_t size)
 {
 	static const char *const place[] = { "weir-compile", "../compile/weir-compile",
 		                             "../libexec/weir/weir-compile" };
-	char self[PATH_MAX - 64] = "";
-	const char *env = getenv("WEIR_COMPILE");
-	ssize_t n;
 
-	if (env != NULL) {
-		snprintf(out, size, "%s", env);
-		return;
-	}
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	self[n > 0 ? n : 0] = '\0';
-	for (size_t i = 0; i < WR_COUNT_OF(place); i++) {
-		snprintf(out, size, "%.*s/%s",
-		         (int)(strrchr(self, '/') != NULL ? strrchr(self, '/') - self : 0), self,
-		         place[i]);
-		if (access(out, X_OK) == 0)
-			return;
-	}
-	snprintf(out, size, "weir-compile");
+	wr_child_path("WEIR_COMPILE", place, out, size);
 }
 
 static pid_t spawn(char *const argv[], int *from)

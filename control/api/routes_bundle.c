@@ -79,6 +79,13 @@ static int get_status(struct wr_api *a, const struct wr_request *r, json_t **rep
 	return 200;
 }
 
+static int get_hunts(struct wr_api *a, const struct wr_request *r, json_t **reply)
+{
+	(void)r;
+	*reply = json_pack("{s:o}", "hunts", wr_bundles_hunts(a));
+	return 200;
+}
+
 static int order(const struct wr_request *r, struct wr_life_order *o, char me[WR_LIFE_WHO_MAX],
                  json_t **reply)
 {
@@ -137,6 +144,8 @@ static int post_suppress(struct wr_api *a, const struct wr_request *r, json_t **
 
 const struct wr_route wr_routes_bundle[] = {
 	{ "GET", "/v1/bundles", get_status, "versions, floors, pins, overlays, refusals" },
+	{ "GET", "/v1/hunts", get_hunts,
+	  "past uploads that passed and match what came into force" },
 	{ "POST", "/v1/bundles/push", post_push, "{file}: verify, compile, put in force" },
 	{ "POST", "/v1/bundles/rollback", post_rollback,
 	  "{bundle, reason, version?, hold?}: back to a kept version" },

@@ -86,6 +86,8 @@ static void in_force(struct wr_life *l, const char *name, uint64_t version, cons
 		wr_life_set_u64(entry, "generation", wr_life_u64(reply, "generation"));
 	}
 	wr_life_set_u64(nm, "active", version);
+	if (was != version && l->conf.activated != NULL)
+		l->conf.activated(l->conf.activate_ctx, name, version, was);
 }
 
 /* The dataplane has no place for one more generation: what is in force stays until it has. */

@@ -91,6 +91,9 @@ struct wr_life_conf {
 	/* Tries again what is staged; 404: nothing is. NULL: nothing ever is. */
 	int (*resume)(void *ctx, json_t **reply);
 	void *activate_ctx;
+	/* A version came into force in the place of another (0 = none); must not wait. NULL: nobody
+	 * asks. */
+	void (*activated)(void *ctx, const char *name, uint64_t version, uint64_t was);
 	struct wr_ship_limits limits;
 	uint64_t (*now)(void);        /* unix seconds; NULL: the clock. A test jumps with it */
 	uint64_t (*free_bytes)(void); /* memory that can be had; NULL: MemAvailable */

@@ -513,6 +513,8 @@ const struct wr_family wr_families[] = {
 	{ "weir_ruleset_generation", G, "worker", "ruleset that new requests get", generation },
 	{ "weir_ruleset_draining_uploads", G, "", "uploads still judged by older rulesets", draining },
 	{ "weir_bundle_staged", G, "", "bundles with a version that is compiled and waits for a drain", NULL },
+	{ "weir_hunts_total", C, "result", "retro-hunts at activation: done, failed, dropped", NULL },
+	{ "weir_hunt_uploads_total", C, "bundle", "past uploads that passed and match entries that came later (`weir hunt`)", NULL },
 	{ "weir_breaker_open", G, "bundle,item", "1 for a rule or list that the flood breaker turned to shadow", NULL },
 	{ "weir_trust_unsigned_allowed", G, "", "1: bundles nobody signed are loaded (labs only)", unsigned_allowed },
 

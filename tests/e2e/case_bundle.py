@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Rulesets that change under uploads: each upload is judged by one version, and none is lost."""
+import hashlib
 import json
 import os
 import shutil
@@ -36,8 +37,8 @@ class Team:
     def status(self):
         return json.loads(self.weir("bundle", "status", "--json").stdout)["bundles"].get(self.name, {})
 
-    def push(self, version, may_wait=False):
-        """True: every worker uses it; False: it waits for a drain."""
+    def push(self, version, may_wait=False, digests=()):
+        """True: every worker uses it; False: it waits for a drain. digests: of a list that goes along."""
         folder = os.path.join(self.dir, f"v{version}")
         os.makedirs(os.path.join(folder, "rules"))
         with open(os.path.join(folder, "manifest.yaml"), "w") as f:
@@ -46,6 +47,12 @@ class Team:
         with open(os.path.join(folder, "rules", "r.yaml"), "w") as f:
             f.write(f"rules: [ {{ id: mark, literal: '{MARK.decode()}', "
                     f"action: {'block' if version % 2 else 'flag'} }} ]\n")
+        if digests:
+            os.makedirs(os.path.join(folder, "lists"))
+            with open(os.path.join(folder, "lists", "l.txt"), "w") as f:
+                f.write("".join(d + "\n" for d in digests))
+            with open(os.path.join(folder, "manifest.yaml"), "a") as f:
+                f.write("lists: [ { id: l, file: lists/l.txt, action: block } ]\n")
         archive = os.path.join(self.dir, f"{self.name}-{version}.weir")
         for args in (("bundle", "build", folder, "-o", archive), ("bundle", "push", archive)):
             p = self.weir(*args)
@@ -162,6 +169,35 @@ def _(lab):
         read_answer(t0)
         t0.close()
         same(judged_by(lab.record("/sw/newest")), last, "version of an upload afterwards")
+
+
+@case("what passed yesterday and matches a new entry today is listed", group="bundles")
+def _(lab):
+    with Team(lab, "hunt") as team:
+        old, new = b"known since yesterday" * 50, b"known since today" * 50
+        sha = {d: hashlib.sha256(d).hexdigest() for d in (old, new)}
+        for path, data in (("/hunt/old", old), ("/hunt/new", new), ("/hunt/other", b"nobody's")):
+            same(lab.put(path, data).exit, 0, f"upload of {path}")
+            lab.record(path)
+        base = int(time.time())
+        team.push(base, digests=[sha[old]])
+
+        def hunt(version):
+            docs = json.loads(team.weir("hunt", "--json").stdout)["hunts"]
+            return [d for d in docs if (d["bundle"], d["version"]) == ("hunt", version)]
+
+        doc = until("the hunt for what is new in the first version", lambda: hunt(base), 60)[0]
+        same([u["path"] for u in doc["uploads"]], ["/hunt/old"], "uploads that match the first version")
+        team.push(base + 1, digests=[sha[old], sha[new]])
+        doc = until("the hunt for what is new in the second", lambda: hunt(base + 1), 60)[0]
+        same(doc["against"], base, "the version that it was compared with")
+        same([u["path"] for u in doc["uploads"]], ["/hunt/new"], "uploads that match new entries only")
+        same((doc["would_block"], doc["uploads"][0]["lists"]), (1, "l"), "count and list")
+        p = team.weir("hunt")
+        need(p.returncode == 1 and "/hunt/new" in p.stdout, f"weir hunt names it: {p.stdout}{p.stderr}")
+        metric = 'weir_hunt_uploads_total{bundle="hunt"}'
+        until("metric of uploads that were found", lambda: lab.metrics().get(metric) == 2.0)
+        same(lab.put("/hunt/again", new).status, 403, "answer to the same object now")
 
 
 @case("a rule that floods is lowered to shadow by itself", group="bundles")

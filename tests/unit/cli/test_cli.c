@@ -108,6 +108,18 @@ static const struct {
 	{ "report --records rec --since 12", 2, "--since wants 90m", 1 },
 	{ "--json report --records rec --since 2026-11-23T10:00:00Z", 0, "\"gap\": {\n      \"uploads\": 1,\n      \"blocked\": 0,\n      \"would_block\": 1", 0 },
 	{ "--json report --records rec --since 2026-11-23T10:00:00Z", 0, "\"core/eicar\": {\n      \"uploads\": 1,\n      \"blocked\": 1,\n      \"would_block\": 0", 0 },
+	{ "hunt --bundle h2 --records hrec/1.jsonl", 1, "6 records: 5 match, 1 of them were blocked already, 4 would be blocked now", 0 },
+	{ "hunt --bundle h2 --records hrec/1.jsonl", 1, "pass h/old l\n", 0 },
+	{ "hunt --bundle h2 --but-not h1 --records hrec/1.jsonl", 1, "6 records: 3 match, 0 of them were blocked already, 3 would be blocked now", 0 },
+	{ "hunt --bundle h2 --but-not h1 --records hrec/1.jsonl", 1, "pass h/new l\n", 0 },
+	{ "hunt --bundle h2 --but-not h1 --records hrec/1.jsonl", 1, "flag h/pdq31 p\n", 0 },
+	{ "hunt --bundle h2 --but-not h2 --records hrec/1.jsonl", 0, "6 records: 0 match", 0 },
+	{ "hunt --json --bundle h2 --most-uploads 1 --records hrec/1.jsonl", 1, "\"would_block\": 4", 0 },
+	{ "hunt --json --bundle h2 --most-bytes 1 --records hrec", 0, "\"files_skipped\": 1", 0 },
+	{ "hunt --bundle hs --records hrec/1.jsonl", 1, "6 records: 4 match", 0 },
+	{ "hunt --but-not h1", 2, "usage: weir hunt", 0 },
+	{ "hunt", 2, "no.sock", 1 },
+	{ "bundle replay h2 --records hrec/1.jsonl", 1, "list p: 2 uploads (enforce, block)", 0 },
 	{ "docs nonsense", 2, "usage: weir docs", 1 },
 	/* clang-format on */
 };
@@ -135,6 +147,61 @@ static void test_rows(void)
 	"\",\"cause\":" cause ",\"reason\":null,\"action\":\"" action "\",\"would\":\"" would      \
 	"\",\"mode\":\"" mode "\",\"matches\":[" matches                                           \
 	"],\"committed\":true,\"last_byte_forwarded\":1,\"timing\":{\"hold_us\":3}}\n"
+
+#define MD5_OLD "00112233445566778899aabbccddeeff"
+#define MD5_NEW "0123456789abcdef0123456789abcdef"
+#define PDQ_A   "d8f8f0cec4f4a84f0637022a078f67f0b36e2ee5b6621e1d33e6239c4e9c9b22"
+/* The first 31 and 32 bits of it turned over: nibbles d8f8f0ce -> 27070f31, the last bit or not. */
+#define PDQ_31 "27070f30c4f4a84f0637022a078f67f0b36e2ee5b6621e1d33e6239c4e9c9b22"
+#define PDQ_32 "27070f31c4f4a84f0637022a078f67f0b36e2ee5b6621e1d33e6239c4e9c9b22"
+#define HREC(path, action, md5, pdq)                                                               \
+	"{\"schema\":\"weir.verdict/"                                                              \
+	"1\",\"decision_id\":\"D\",\"ts\":\"T\",\"upload\":{\"host\":\"h\",\"path\""               \
+	":\"" path "\"},\"digests\":{\"md5\":" md5 ",\"sha1\":null,\"sha256\":null,\"pdq\":" pdq   \
+	",\"pdq_quality\":90},\"action\":\"" action "\"}\n"
+
+static void bundle(const char *name, const char *entries, const char *more)
+{
+	char path[160], text[600];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	mkdir(path, 0700);
+	strcat(path, "/lists");
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/manifest.yaml", name);
+	snprintf(text, sizeof(text),
+	         "format: weir-bundle/1\nname: h\nversion: 1\ncreated: "
+	         "2026-11-23T19:00:00Z\nlists:\n"
+	         "  - { id: l, file: lists/l.txt }\n%s",
+	         more);
+	put(path, text);
+	snprintf(path, sizeof(path), "%s/lists/l.txt", name);
+	put(path, entries);
+	snprintf(path, sizeof(path), "%s/lists/p.txt", name);
+	put(path, "pdq " PDQ_A "\n");
+}
+
+/* Records that passed and one that did not, and lists that came one after the other. */
+static void hunt_fixtures(void)
+{
+	static const char pdq[] = "  - { id: p, file: lists/p.txt, format: pdq }\n";
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/hrec", dir);
+	mkdir(path, 0700);
+	put("hrec/1.jsonl",
+	    HREC("/old", "pass", "\"" MD5_OLD "\"", "null") HREC("/blocked", "block",
+	                                                         "\"" MD5_OLD "\"", "null")
+	            HREC("/new", "pass", "\"" MD5_NEW "\"", "null")
+	                    HREC("/pdq0", "pass", "null", "\"" PDQ_A "\"")
+	                            HREC("/pdq31", "flag", "null", "\"" PDQ_31 "\"")
+	                                    HREC("/pdq32", "pass", "null", "\"" PDQ_32 "\""));
+	bundle("h1", MD5_OLD "\n", "");
+	bundle("h2", MD5_OLD "\n" MD5_NEW "\n", pdq);
+	bundle("hs", MD5_OLD "\n" MD5_NEW "\n", pdq);
+	put("hs/suppress.yaml",
+	    "suppress: [ { item: 'list:l', digest: 'md5:" MD5_NEW "', reason: r } ]\n");
+}
 
 static void fixtures(void)
 {
@@ -170,6 +237,7 @@ static void fixtures(void)
 	        "100", "/\\u001b[31mone\\u00e9", "")
 	            REC("2", "2026-11-23T11:10:00.000000Z", "pass", "block", "observe",
 	                "incomplete", "\"gap\"", "1000", "/two", ""));
+	hunt_fixtures();
 	setenv("WEIR_SOCKET", "./no.sock", 1);
 	unsetenv("WEIR_RECORDS");
 	unsetenv("WEIR_CONFIG");
