@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -257,4 +258,19 @@ int wr_ruleset_load(struct wr_shard_store *s, const char *dir, const uint8_t met
 	close(dirfd);
 	return rc != 0 ? rc
 	               : wr_ruleset_new(s, meta_sha256, generation, region, out, err, err_size);
+}
+
+void wr_ruleset_group_name(const struct wr_ruleset *rs, uint32_t group, char *out, uint32_t size)
+{
+	const struct wr_meta *m = rs->meta;
+	const struct wr_meta_group *g = AT(m, m->groups);
+	const uint32_t *type = AT(m, m->types);
+	const char *str = AT(m, m->strings);
+	uint32_t n = 0;
+
+	snprintf(out, size, "%s", group == 0 && rs->ngroups != 0 ? "any" : "");
+	for (uint64_t i = 0; group != 0 && group < rs->ngroups && i < m->types.count; i++)
+		if ((g[group].types >> i & 1) != 0 && n < size)
+			n += (uint32_t)snprintf(out + n, size - n, "%s%s", n != 0 ? "+" : "",
+			                        str + type[i]);
 }

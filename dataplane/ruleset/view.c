@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
-
 #include "ruleset/private.h"
 
 uint64_t wr_ruleset_generation(const struct wr_ruleset *rs)
@@ -139,21 +137,6 @@ uint32_t wr_ruleset_group_of(const struct wr_ruleset *rs, uint64_t types)
 		if (g[i].types == types)
 			return i;
 	return 0;
-}
-
-void wr_ruleset_group_name(const struct wr_ruleset *rs, uint32_t group, char *out, uint32_t size)
-{
-	const struct wr_meta *m = rs->meta;
-	const struct wr_meta_group *g = AT(m, m->groups);
-	const uint32_t *type = AT(m, m->types);
-	const char *str = AT(m, m->strings);
-	uint32_t n = 0;
-
-	snprintf(out, size, "%s", group == 0 && rs->ngroups != 0 ? "any" : "");
-	for (uint64_t i = 0; group != 0 && group < rs->ngroups && i < m->types.count; i++)
-		if ((g[group].types >> i & 1) != 0 && n < size)
-			n += (uint32_t)snprintf(out + n, size - n, "%s%s", n != 0 ? "+" : "",
-			                        str + type[i]);
 }
 
 const struct wr_meta_rule *wr_ruleset_rules(const struct wr_ruleset *rs)
