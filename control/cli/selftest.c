@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "cli/cli.h"
 
@@ -22,9 +23,26 @@ struct target {
 	char host[256], port[8], path[512];
 };
 
-enum framing { F_LENGTH, F_CHUNKED, F_MULTIPART, F_AWS, F_COUNT };
-static const char *const framing_name[F_COUNT] = { "content-length", "chunked", "multipart",
-	                                           "aws-chunked" };
+/*
+ * Every framing that Weir unwraps. The signatures of the signed kinds are made up: a store that
+ * checks them refuses the clean upload too, and the line says "not tested".
+ */
+enum framing {
+	F_LENGTH,
+	F_CHUNKED,
+	F_MULTIPART,
+	F_RELATED,
+	F_GZIP,
+	F_AWS_UNSIGNED_TRAILER,
+	F_AWS_SIGNED,
+	F_AWS_SIGNED_TRAILER,
+	F_AWS_SIGV4A,
+	F_COUNT
+};
+static const char *const framing_name[F_COUNT] = {
+	"content-length",       "chunked",    "multipart",          "multipart-related", "gzip",
+	"aws-unsigned-trailer", "aws-signed", "aws-signed-trailer", "aws-sigv4a"
+};
 
 static int parse_url(const char *url, struct target *t)
 {
@@ -36,7 +54,15 @@ static int parse_url(const char *url, struct target *t)
 	host = url + 7;
 	slash = strchr(host, '/');
 	n = slash ? (size_t)(slash - host) : strlen(host);
-	colon = memchr(host, ':', n);
+	if (*host == '[') { /* an IPv6 address */
+		const char *end = memchr(host, ']', n);
+
+		if (end == NULL || (end + 1 < host + n && end[1] != ':'))
+			return -EINVAL;
+		colon = end + 1 < host + n ? end + 1 : NULL;
+	} else {
+		colon = memchr(host, ':', n);
+	}
 	if (n == 0 || n >= sizeof(t->host) || (slash && strlen(slash) >= sizeof(t->path) - 96))
 		return -EINVAL;
 	snprintf(t->host, sizeof(t->host), "%.*s", (int)(colon ? (size_t)(colon - host) : n), host);
@@ -117,27 +143,72 @@ static void fill(char *body, bool marked)
 	}
 }
 
-/* In several chunks; the marker lies across a border. */
-static size_t chunks(char *to, const char *body, const char *end)
+/* In several chunks; the marker lies across a border. ext: behind each size; end: trailers. */
+static size_t chunks(char *to, const char *body, const char *ext, const char *end)
 {
 	size_t n = 0, cut = BODY / 2 + 20;
 
-	n += (size_t)sprintf(to + n, "%zx\r\n%.*s\r\n", cut, (int)cut, body);
-	n += (size_t)sprintf(to + n, "%zx\r\n%.*s\r\n", BODY - cut, (int)(BODY - cut), body + cut);
-	return n + (size_t)sprintf(to + n, "0\r\n%s\r\n", end);
+	n += (size_t)sprintf(to + n, "%zx%s\r\n%.*s\r\n", cut, ext, (int)cut, body);
+	n += (size_t)sprintf(to + n, "%zx%s\r\n%.*s\r\n", BODY - cut, ext, (int)(BODY - cut),
+	                     body + cut);
+	return n + (size_t)sprintf(to + n, "0%s\r\n%s\r\n", ext, end);
+}
+
+#define SIGNATURE                                                                                  \
+	";chunk-signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define TRAILER "x-amz-checksum-crc32: AAAAAA==\r\n"
+
+static size_t aws(enum framing f, const char *body, char *in, char *head, size_t room)
+{
+	static const char *const kind[F_COUNT] = {
+		[F_AWS_UNSIGNED_TRAILER] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+		[F_AWS_SIGNED] = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+		[F_AWS_SIGNED_TRAILER] = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+		[F_AWS_SIGV4A] = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+	};
+	bool trailer = f == F_AWS_UNSIGNED_TRAILER || f == F_AWS_SIGNED_TRAILER;
+
+	snprintf(head, room,
+	         "Content-Encoding: aws-chunked\r\nx-amz-content-sha256: %s\r\n"
+	         "x-amz-decoded-content-length: %u\r\n%s",
+	         kind[f], BODY, trailer ? "x-amz-trailer: x-amz-checksum-crc32\r\n" : "");
+	return chunks(in, body, f == F_AWS_UNSIGNED_TRAILER ? "" : SIGNATURE,
+	              f == F_AWS_SIGNED_TRAILER ? TRAILER "x-amz-trailer-signature:" /* no space */
+	                                                  "0123456789abcdef0123456789abcdef"
+	                                                  "0123456789abcdef0123456789abcdef\r\n"
+	              : trailer ? TRAILER
+	                        : "");
+}
+
+static size_t gzip(const char *body, char *in, size_t room)
+{
+	z_stream z = { 0 };
+	size_t n = 0;
+
+	if (deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) !=
+	    Z_OK)
+		return 0;
+	z.next_in = (Bytef *)(uintptr_t)body;
+	z.avail_in = BODY;
+	z.next_out = (Bytef *)in;
+	z.avail_out = (uInt)room;
+	if (deflate(&z, Z_FINISH) == Z_STREAM_END)
+		n = room - z.avail_out;
+	deflateEnd(&z);
+	return n;
 }
 
 static size_t build(const struct target *t, const char *name, enum framing f, bool marked,
                     char *out)
 {
 	char body[BODY + 1] = "", in[2 * BODY] = "", head[512] = "";
-	size_t n = 0;
+	size_t n = 0, at;
 
 	fill(body, marked);
 	switch (f) {
 	case F_LENGTH: n = (size_t)sprintf(in, "%s", body); break;
 	case F_CHUNKED:
-		n = chunks(in, body, "");
+		n = chunks(in, body, "", "");
 		snprintf(head, sizeof(head), "Transfer-Encoding: chunked\r\n");
 		break;
 	case F_MULTIPART:
@@ -151,21 +222,30 @@ static size_t build(const struct target *t, const char *name, enum framing f, bo
 		snprintf(head, sizeof(head),
 		         "Content-Type: multipart/form-data; boundary=weir-border\r\n");
 		break;
-	default:
-		n = chunks(in, body, "x-amz-checksum-crc32: AAAAAA==\r\n");
-		snprintf(
-		        head, sizeof(head),
-		        "Content-Encoding: aws-chunked\r\nx-amz-content-sha256: "
-		        "STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nx-amz-decoded-content-length: %u\r\n"
-		        "x-amz-trailer: x-amz-checksum-crc32\r\n",
-		        BODY);
+	case F_RELATED:
+		n = (size_t)sprintf(
+		        in,
+		        "--weir-border\r\nContent-Type: application/json\r\n\r\n{}\r\n"
+		        "--weir-border\r\nContent-Type: application/octet-stream\r\n\r\n%s\r\n"
+		        "--weir-border--\r\n",
+		        body);
+		snprintf(head, sizeof(head),
+		         "Content-Type: multipart/related; boundary=weir-border\r\n");
+		break;
+	case F_GZIP:
+		n = gzip(body, in, sizeof(in));
+		snprintf(head, sizeof(head), "Content-Encoding: gzip\r\n");
+		break;
+	default: n = aws(f, body, in, head, sizeof(head)); break;
 	}
 	if (f != F_CHUNKED)
 		sprintf(head + strlen(head), "Content-Length: %zu\r\n", n);
-	return (size_t)sprintf(out,
-	                       "PUT %s/%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: "
-	                       "weir-selftest\r\n%sConnection: close\r\n\r\n%s",
-	                       t->path, name, t->host, head, in);
+	at = (size_t)sprintf(out,
+	                     "PUT %s/%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: "
+	                     "weir-selftest\r\n%sConnection: close\r\n\r\n",
+	                     t->path, name, t->host, head);
+	memcpy(out + at, in, n);
+	return at + n;
 }
 
 static int simple(const struct target *t, const char *method, const char *name, char *reply)
@@ -233,6 +313,33 @@ static void report(struct wr_cli *c, bool good)
 	json_decref(reply);
 }
 
+/* Why a store may be open although all is as configured. */
+static void say_observe(struct wr_cli *c, json_t *list)
+{
+	json_t *status = NULL, *v;
+	size_t i;
+
+	if (access(wr_cli_socket(c), W_OK) != 0 ||
+	    wr_cli_call(c, "GET", "/v1/status", NULL, &status) != 200) {
+		json_decref(status);
+		return;
+	}
+	json_array_foreach(json_object_get(status, "services"), i, v)
+	{
+		if (strcmp(wr_cli_str(v, "mode"), "observe") != 0)
+			continue;
+		if (c->json)
+			json_array_append_new(list,
+			                      json_pack("{s:s,s:s,s:s}", "service",
+			                                wr_cli_str(v, "name"), "result", "observe",
+			                                "text", "this service blocks nothing"));
+		else
+			printf("service %s is in observe mode: it blocks nothing\n",
+			       wr_cli_str(v, "name"));
+	}
+	json_decref(status);
+}
+
 static int run_selftest(struct wr_cli *c, int argc, char **argv)
 {
 	static const char *const word[] = { "protected", "NOT PROTECTED", "not tested",
@@ -255,8 +362,10 @@ static int run_selftest(struct wr_cli *c, int argc, char **argv)
 		json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "framing", framing_name[f],
 		                                      "result", word[o], "text", text));
 		if (!c->json)
-			printf("%-14s  %-15s %s\n", word[o], framing_name[f], text);
+			printf("%-14s  %-21s %s\n", word[o], framing_name[f], text);
 	}
+	if (n[LEAKED])
+		say_observe(c, list);
 	rc = n[LEAKED] || n[FALSE_ALARM] ? WR_EXIT_NO : n[PROTECTED] ? WR_EXIT_OK : WR_EXIT_FAIL;
 	if (c->json)
 		wr_cli_print_json(list);

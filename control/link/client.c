@@ -286,8 +286,13 @@ static void resync(struct wr_link *l)
 	pthread_mutex_unlock(&l->lock);
 	if (rs == NULL)
 		return;
-	if (wr_link_push_locked(l, rs, &generation, err) == 0)
+	if (wr_link_push_locked(l, rs, &generation, err) == 0) {
 		ask_status(l);
+	} else {
+		pthread_mutex_lock(&l->lock);
+		l->status.push_failures++;
+		pthread_mutex_unlock(&l->lock);
+	}
 	if (l->fd >= 0)
 		set_state(l, true, err);
 	free(rs);

@@ -76,7 +76,7 @@ struct wr_ruleset_files { /* what weir-compile left: dir/<hex>.shard, the meta s
 struct wr_link_status {         /* a snapshot */
 	bool connected, synced; /* synced: the dataplane uses the active ruleset */
 	uint64_t since_ns;      /* CLOCK_REALTIME of the last connect or loss */
-	uint64_t connects;
+	uint64_t connects, push_failures;
 	struct wr_msg_welcome welcome;
 	struct wr_msg_status last; /* of the latest STATUS_REPLY */
 	char error[WR_LINK_ERR];   /* why it is not connected or not synced; "" = no reason */

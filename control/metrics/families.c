@@ -380,7 +380,7 @@ static void decoder_queue(struct wr_page *p)
 
 static void draining(struct wr_page *p)
 {
-	put(p, TOTAL(p, draining_uploads), "%s", "");
+	put(p, p->s != NULL ? get(&p->s->stats->draining_uploads) : 0, "%s", "");
 }
 
 static void records_written(struct wr_page *p)
@@ -439,6 +439,11 @@ static void reconnects(struct wr_page *p)
 	put(p, (double)p->link.connects, "%s", "");
 }
 
+static void push_failures(struct wr_page *p)
+{
+	put(p, (double)p->link.push_failures, "%s", "");
+}
+
 static void unsigned_allowed(struct wr_page *p)
 {
 	put(p, p->ctl->allow_unsigned, "%s", "");
@@ -488,7 +493,7 @@ const struct wr_family wr_families[] = {
 	{ "weir_list_hits_total", C, "bundle,list,mode", "uploads that hit a list, from the verdict records", NULL },
 	{ "weir_rule_hits_total", C, "bundle,rule,mode", "uploads that hit a rule, from the verdict records", NULL },
 	{ "weir_verdict_delay_seconds", H, "", "last byte in to tail out", verdict_delay },
-	{ "weir_hold_bytes", G, "", "buffer bytes of held tails", hold_bytes },
+	{ "weir_hold_bytes", G, "", "bytes that have come in order and wait for a verdict, or for what stands before them", hold_bytes },
 	{ "weir_kept_bytes", G, "", "buffer bytes kept until the store acknowledges them", kept_bytes },
 	{ "weir_hold_budget_bytes", G, "", "limit of held and kept bytes together", hold_budget },
 	{ "weir_lanes_filled", H, "", "uploads digested together in one call", lanes_filled },
@@ -511,6 +516,7 @@ const struct wr_family wr_families[] = {
 	{ "weir_list_entries", G, "list,algo", "entries of the active lists", NULL },
 	{ "weir_list_bad_lines", G, "list", "lines that the import skipped", NULL },
 	{ "weir_ruleset_generation", G, "worker", "ruleset that new requests get", generation },
+	{ "weir_ruleset_push_failures_total", C, "", "times the active ruleset could not be handed to a dataplane: torn on disk, or refused", push_failures },
 	{ "weir_ruleset_draining_uploads", G, "", "uploads still judged by older rulesets", draining },
 	{ "weir_bundle_staged", G, "", "bundles with a version that is compiled and waits for a drain", NULL },
 	{ "weir_hunts_total", C, "result", "retro-hunts at activation: done, failed, dropped", NULL },

@@ -86,7 +86,9 @@ struct wr_stats { /* one per worker */
 	WR_ALIGNED(64) wr_counter reason[WR_R_COUNT];
 
 	WR_ALIGNED(64)
-	wr_counter connections, uploads_active, kept_bytes, held_bytes, hold_budget_bytes;
+	wr_counter connections, uploads_active, kept_bytes, hold_budget_bytes;
+	wr_counter held_bytes; /* have come in order and wait: for a verdict, or for what stands
+	                          first */
 	wr_counter uploads[WR_FRAMING_COUNT], upload_bytes[WR_FRAMING_COUNT];
 	wr_counter coverage_bytes[WR_COV_COUNT];
 	wr_counter unscanned_bytes[WR_C_COUNT];
@@ -99,7 +101,6 @@ struct wr_stats { /* one per worker */
 	wr_counter scan_cycles[WR_SCAN_GROUPS], scan_bytes[WR_SCAN_GROUPS];
 	wr_counter records_written, records_waiting, events_written;
 	wr_counter ruleset_generation; /* the one new requests get; 0 = none */
-	wr_counter draining_uploads;   /* uploads on older generations */
 	wr_counter mempool_free[4];    /* rx, compact small, compact large, generated */
 	WR_ALIGNED(64) uint64_t pad_end[8];
 };
@@ -122,6 +123,7 @@ struct wr_stats_head {
 	uint64_t start_ns, boot_id;
 	WR_ALIGNED(64) wr_counter main_beat_ns;
 	wr_counter ruleset_mapped, ready; /* gauges of the main lcore */
+	wr_counter draining_uploads;      /* uploads on older generations */
 	wr_counter digest_engine;         /* what the digest room chose: enum in digest/digest.h */
 	wr_counter decoder_restarts, decoder_queue;
 	char simd[32], dpdk[32], hyperscan[32];

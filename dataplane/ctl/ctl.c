@@ -609,6 +609,7 @@ void wr_ctl_poll(struct wr_ctl *c, int timeout_ms)
 	wr_gens_sweep(&c->gens);
 	wr_counter_set(&c->a.stats->ruleset_mapped, wr_gens_mapped(&c->gens));
 	name_groups(c);
+	wr_counter_set(&c->a.stats->draining_uploads, wr_gens_draining_uploads(&c->gens));
 }
 
 bool wr_ctl_draining(const struct wr_ctl *c)

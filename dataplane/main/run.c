@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <pthread.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_mempool.h>
@@ -25,6 +26,7 @@
 
 struct job {
 	struct wr_worker *worker;
+	const char *name;
 	bool yield;
 };
 
@@ -52,7 +54,11 @@ static int run_worker(void *arg)
 	const struct job *j = arg;
 	const struct timespec nap = { 0, IDLE_SLEEP_NS };
 	uint32_t empty = 0;
+	char name[16]; /* what a kernel keeps of it */
 
+	/* Whoever looks at threads (top -H, perf, a debugger) reads the configuration's name. */
+	snprintf(name, sizeof(name), "weir-%.10s", j->name);
+	(void)pthread_setname_np(pthread_self(), name);
 	while (atomic_load_explicit(&stop_workers, memory_order_relaxed) == 0) {
 		uint32_t n = wr_worker_turn(j->worker, clock_ns(CLOCK_MONOTONIC),
 		                            clock_ns(CLOCK_REALTIME));
@@ -153,7 +159,8 @@ int wr_run(struct wr_boot *b, struct wr_ctl *ctl, char *err)
 
 	catch_signals();
 	for (uint32_t i = 0; i < b->conf->nworkers && rc == 0; i++) {
-		job[i] = (struct job){ b->worker[i], b->conf->idle_yield != 0 };
+		job[i] = (struct job){ b->worker[i], b->conf->worker[i].name,
+			               b->conf->idle_yield != 0 };
 		rc = rte_eal_remote_launch(run_worker, &job[i], WR_LCORE_OF(i));
 	}
 	if (rc != 0) {

@@ -25,6 +25,8 @@ struct wr_eth {
 	uint32_t ndevices, queues, vdevs;
 	uint16_t port[WR_QUEUES_MAX];
 	char vdev[WR_QUEUES_MAX][64];
+	char ifname[WR_QUEUES_MAX][IF_NAMESIZE]; /* of a virtual device on an interface, else "" */
+	int sock;                                /* to ask the kernel about them; -1 = none */
 	bool started[WR_QUEUES_MAX];
 	struct wr_eth_queue queue[WR_QUEUES_MAX];
 };
@@ -204,6 +206,7 @@ static int find_device(struct wr_eth *e, const char *device, uint16_t *port, con
 			            "busy)",
 			            name, ifname, strerror(-rc));
 		snprintf(e->vdev[e->vdevs++], sizeof(e->vdev[0]), "%s", name);
+		(void)wr_eth_arg(device, "iface", e->ifname[e->ndevices], IF_NAMESIZE);
 	}
 	if (rte_eth_dev_get_port_by_name(name, port) != 0)
 		return fail(s, -ENODEV,
@@ -301,6 +304,7 @@ int wr_eth_new(const struct wr_eth_args *a, struct wr_eth **out, char *err, size
 
 	if (e == NULL)
 		return fail(&s, -ENOMEM, "no memory");
+	e->sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	snprintf(e->name, sizeof(e->name), "%s", a->name);
 	e->queues = a->queues;
 	for (uint32_t i = 0; i < p->ndevices && rc == 0; i++) {
@@ -331,6 +335,8 @@ void wr_eth_free(struct wr_eth *e)
 	}
 	for (uint32_t i = 0; i < e->vdevs; i++)
 		(void)rte_vdev_uninit(e->vdev[i]);
+	if (e->sock >= 0)
+		close(e->sock);
 	free(e);
 }
 
@@ -346,6 +352,19 @@ void wr_eth_port(struct wr_eth *e, uint32_t queue, struct wr_port *out)
 uint16_t wr_eth_id(const struct wr_eth *e, uint32_t queue)
 {
 	return e->port[e->ndevices > 1 && queue < e->ndevices ? queue : 0];
+}
+
+/* Drivers on top of a kernel interface say "up" for ever: AF_XDP, for one. So the kernel is asked.
+ */
+static bool runs(const struct wr_eth *e, uint32_t i)
+{
+	struct ifreq r = { 0 };
+
+	if (e->ifname[i][0] == '\0' || e->sock < 0)
+		return true;
+	memcpy(r.ifr_name, e->ifname[i], IF_NAMESIZE);
+	return ioctl(e->sock, SIOCGIFFLAGS, &r) == 0 &&
+	       (r.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
 }
 
 void wr_eth_stats(const struct wr_eth *e, struct wr_stats_dev *out)
@@ -369,6 +388,7 @@ void wr_eth_stats(const struct wr_eth *e, struct wr_stats_dev *out)
 		}
 		if (rte_eth_link_get_nowait(e->port[i], &link) == 0)
 			up &= link.link_status == RTE_ETH_LINK_UP;
+		up &= runs(e, i);
 	}
 	wr_counter_set(&out->rx_packets, sum.ipackets);
 	wr_counter_set(&out->rx_bytes, sum.ibytes);

@@ -71,6 +71,7 @@ void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why)
 	jobs_flush(w);
 	/* From here on nothing more of this request reaches the store. */
 	c->phase = PH_BLOCKED;
+	count_held(w, c);
 	c->pending = 0;
 	c->blocked_obj = oi;
 	c->blocked_req = oi != 0 ? wr_object_at(w->objects, oi)->req : c->req + !c->in_req;

@@ -173,6 +173,7 @@ void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 		wr_tcp_clear(w->tcp, &c->s2c);
 		upload_abort(w, c, WR_C_ABORTED, WR_COMMITTED_UNKNOWN);
 		c->phase = PH_DEAD;
+		count_held(w, c);
 		conn_arm(w, conn_index(w, c), w->lc.now + CLOSE_NS);
 		conn_ended(w, c);
 	}
@@ -246,6 +247,7 @@ void conn_pass(struct wr_worker *w, struct conn *c, enum wr_reason why)
 	(void)why;
 	upload_abort(w, c, WR_C_FRAMING, WR_COMMITTED_UNKNOWN);
 	c->phase = PH_PASS;
+	count_held(w, c);
 	while ((m = wr_tcp_send_next(w->tcp, &c->c2s, WR_TCP_NONE)) != NULL) {
 		w->held--;
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_FRAMING], m->pkt_len);
@@ -311,6 +313,7 @@ void client_advance(struct wr_worker *w, struct conn *c)
 		send_to(w, WR_SIDE_STORE, m);
 	}
 	settle_covered(w);
+	count_held(w, c);
 	if (c->c2s.dlv < c->c2s.nxt && !c->pending)
 		backlog_add(w, conn_index(w, c));
 }

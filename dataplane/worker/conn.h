@@ -95,6 +95,7 @@ struct conn {
 	uint64_t cap;         /* nothing at or above this offset leaves (WR_TCP_NONE = no cap) */
 	uint64_t unread;      /* body bytes from here on are not unwrapped yet; NONE = all are */
 	uint64_t hold_passed; /* the part's delimiter whose verdict has let it go */
+	uint64_t held;        /* bytes of it in w->held_bytes */
 	/* uploads, blocks */
 	uint32_t open_id[OPEN_MAX],
 	        open[OPEN_MAX]; /* body/'s number and our object, innermost last */
@@ -162,6 +163,7 @@ struct wr_worker {
 	uint32_t recs, recs_tail; /* objects whose record waits for room */
 	uint64_t promised;        /* records of released uploads, not yet written */
 	uint64_t held;            /* frames in the worker and nowhere else */
+	uint64_t held_bytes;      /* of all connections: in order, not sent on */
 	uint64_t stage_at;
 	uint32_t uploads_active;
 	uint64_t last_turn_ns, longest;        /* longest: cycles of the longest turn */
@@ -272,6 +274,7 @@ void send_to(struct wr_worker *w, enum wr_side side, struct rte_mbuf *m);
 void drop(struct wr_worker *w, struct rte_mbuf *m);
 void settle_covered(struct wr_worker *w);
 void absorb(struct wr_worker *w, struct rte_mbuf *m);
+void count_held(struct wr_worker *w, struct conn *c);
 void tx_flush(struct wr_worker *w, enum wr_side side);
 void emit(struct wr_worker *w, struct conn *c, enum wr_side to, const struct wr_pkt_seg *seg);
 void emit_rst(struct wr_worker *w, struct conn *c, enum wr_side to, uint32_t seq);

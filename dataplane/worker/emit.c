@@ -88,6 +88,16 @@ void absorb(struct wr_worker *w, struct rte_mbuf *m)
 	wr_fate(&w->lc, WR_FATE_ABSORBED, 1);
 }
 
+/* After anything that came, went or was judged. */
+void count_held(struct wr_worker *w, struct conn *c)
+{
+	uint64_t now =
+	        c->phase == PH_OPEN && c->c2s.nxt > c->c2s.sent ? c->c2s.nxt - c->c2s.sent : 0;
+
+	w->held_bytes += now - c->held;
+	c->held = now;
+}
+
 /* Frames whose bytes went out in another frame are done with. */
 void settle_covered(struct wr_worker *w)
 {

@@ -139,6 +139,7 @@ void conn_free(struct wr_worker *w, uint32_t ci)
 	wr_http_req_close(&c->http);
 	wr_http_resp_close(&c->resps);
 	c->phase = PH_DEAD;
+	count_held(w, c);
 	wr_flow_remove(w->flows, ci);
 }
 
@@ -525,6 +526,8 @@ static void gauges(struct wr_worker *w, uint64_t t0, uint32_t frames)
 	wr_counter_set(&s->connections, wr_flow_count(w->flows));
 	wr_counter_set(&s->uploads_active, w->uploads_active);
 	wr_counter_set(&s->kept_bytes, w->tcp->kept_bytes);
+	wr_counter_set(&s->held_bytes, w->held_bytes);
+	wr_counter_set(&s->ruleset_generation, w->rs != NULL ? wr_ruleset_generation(w->rs) : 0);
 	wr_counter_set(&s->beat_ns, w->lc.now);
 	spent(w, rte_rdtsc() - t0, frames);
 }

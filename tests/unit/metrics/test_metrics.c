@@ -185,9 +185,9 @@ static void test_sums(void)
 		set(&st[i]->hold_budget_bytes, 15 + i);
 		set(&st[i]->coverage_bytes[WR_COV_HASHED], 17 + i);
 		set(&st[i]->unscanned_bytes[WR_C_MIDSTREAM], 19 + i);
-		set(&st[i]->draining_uploads, 21 + i);
 		set(&st[i]->reason[WR_R_RECORD_LOST], 23 + i);
 	}
+	set(&head->draining_uploads, 43);
 	set(&head->decoder_restarts, 31);
 	set(&head->decoder_queue, 32);
 	scrape();
