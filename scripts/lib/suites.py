@@ -22,6 +22,7 @@ def main():
         if suite in ("full", "long"):
             timed(tally, "full", lambda: meson_suite(tally, "build", "full", 1500))
             timed(tally, "e2e", lambda: e2e(tally))
+            timed(tally, "fault", lambda: meson_suite(tally, "build", "fault", 1200))
             timed(tally, "mutants", lambda: command(tally, "mutants", ["scripts/mutants"], 1800))
         if suite == "long":
             timed(tally, "long", lambda: meson_suite(tally, "build", "long", 24 * 3600))

@@ -72,6 +72,14 @@ if shutil.which("systemd-analyze"):
             with open(os.path.join(d, u), "w") as f:
                 f.write(re.sub(r"^(Exec\w+=)/usr/bin/\S+", r"\1/bin/true", read("dist/systemd/" + u), flags=re.M))
         r = run("systemd-analyze", "verify", "--man=no", *[os.path.join(d, u) for u in units])
+        # A floor: what a unit may do besides its work grows only on purpose. Tenths, lower is better.
+        for u, most in (("weir-control", 40), ("weir-dataplane", 56), ("weir-wire", 69), ("weir-selftest", 20)):
+            s = run("systemd-analyze", "security", "--offline=yes", f"--threshold={most}", os.path.join(d, u + ".service"))
+            last = (s.stdout.strip().splitlines() or ["?"])[-1]
+            if "Overall exposure" in s.stdout:
+                ok(s.returncode == 0, f"systemd-analyze security {u}: at most {most / 10}: {last}")
+            else:
+                skip(f"systemd-analyze security {u}", "it does not work offline here")
         mine = [x for x in r.stdout.splitlines() if "weir" in x]
         ok(not mine, "systemd-analyze verify has nothing to say about the units", "\n".join(mine))
 else:

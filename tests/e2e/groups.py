@@ -104,9 +104,17 @@ services:
 answer: { status: 403, cors_origins: [ "http://app.lab:8084" ] }
 """
 
+# The same store twice: IPv4 is protected, IPv6 is only watched.
+WATCH = """
+services:
+  - { name: watch, address: [ "fd77::2/128" ], port: [ 80 ], mode: observe }
+  - { name: store, address: [ "10.77.0.2/32" ], port: [ 80 ] }
+"""
+
 GROUPS = [
     Group("plain", PORTS),
     Group("operations", PORTS),
+    Group("sre", WATCH),
     Group("two workers", PORTS, workers=2),
     Group("af_packet", PORTS, driver="af_packet"),
     Group("bundles", PORTS, workers=2),

@@ -177,6 +177,12 @@ class Lab:
         except FileNotFoundError:
             return None
 
+    def bundle_lines(self, name):
+        """Entries of a list of the bundle that this lab was brought up with."""
+        folder = self.options[self.options.index("--bundle") + 1]
+        with open(os.path.join(folder, name)) as f:
+            return sum(1 for line in f if line.strip() and not line.startswith("#"))
+
     # --- records, metrics -----------------------------------------------------------------------------
     def records(self):
         rows = []
