@@ -335,12 +335,16 @@ void far_named(struct wr_worker *w, const struct piece *p, const uint64_t key[2]
 /* --- what the owner tells
  * ------------------------------------------------------------------------- */
 
-static void on_begun(struct wr_worker *w, struct piece *p, const struct note *n)
+static void on_begun(struct wr_worker *w, const struct note *n)
 {
+	struct piece *p = piece_at(w, n->to);
+
 	p->begun = 1;
 	p->twin = n->from;
 	p->said |= n->causes;
 	memcpy(p->id, n->u.id, 16);
+	if (p->todo != 0) /* its connection has ended meanwhile */
+		line_add(w, n->to);
 	if (p->conn != 0)
 		backlog_add(w, p->conn);
 }
@@ -419,7 +423,7 @@ static void on_ended(struct wr_worker *w, uint32_t pi, const struct note *n)
 static void told(struct wr_worker *w, const struct note *n)
 {
 	switch (n->type) {
-	case TELL_BEGUN: on_begun(w, piece_at(w, n->to), n); break;
+	case TELL_BEGUN: on_begun(w, n); break;
 	case TELL_TAKEN:
 		piece_at(w, n->to)->out--;
 		wr_pool_put(w->far.blocks, n->block);

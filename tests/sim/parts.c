@@ -1259,6 +1259,47 @@ static void limits(void)
 	no_records();
 }
 
+/* Connections that end before the upload's owner has answered leave nothing behind. */
+static void leavers(void)
+{
+	uint64_t before = reason(WR_R_SESSION_LIMIT);
+	char text[400];
+	struct rec r;
+	uint32_t c;
+
+	for (uint32_t i = 0; i < 300; i++) {
+		c = dial();
+		snprintf(text, sizeof(text),
+		         "PATCH /files/l%u HTTP/1.1\r\n" TUS_H "Upload-Offset: 0\r\n"
+		         "Upload-Length: 9\r\nContent-Length: 9\r\n\r\nabc",
+		         i);
+		segment(c, CLIENT, F_ACK | F_PSH, text, (uint32_t)strlen(text));
+		if (i % 2 != 0) { /* the others are slow: they have not answered yet */
+			uint32_t w = conn[c].client.port % nworkers;
+
+			now++;
+			wr_worker_turn(worker[w], now, now + REAL);
+		}
+		segment(c, CLIENT, F_RST | F_ACK, NULL, 0);
+		if (i % 2 != 0) {
+			uint32_t w = conn[c].client.port % nworkers;
+
+			now++;
+			wr_worker_turn(worker[w], now, now + REAL);
+		}
+		turn();
+	}
+	now += 20 * S;
+	turn();
+	tus_create(100);
+	c = tus_patch(0, listed, 100);
+	OK(arrived(c) && reason(WR_R_SESSION_LIMIT) == before, "300 that left early leave entries");
+	tus_answer(c, "204 No Content", 100);
+	r = whole();
+	IS(r.r.verdict, WR_V_CLEAN, "and the next upload is joined");
+	no_records();
+}
+
 /* --- rulesets, an open wire
  * --------------------------------------------------------------------- */
 
@@ -1460,6 +1501,7 @@ int main(int argc, char **argv)
 	s3_gaps();
 	gcs();
 	ranges();
+	leavers();
 	rules();
 	law();
 	limits();
