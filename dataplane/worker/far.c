@@ -78,10 +78,44 @@ static struct far_block *block_at(struct wr_worker *w, uint32_t i)
 	return wr_pool_at(w->far.blocks, i);
 }
 
+static void line_add(struct wr_worker *w, uint32_t pi)
+{
+	struct piece *p = piece_at(w, pi);
+
+	if (p->listed)
+		return;
+	p->listed = 1;
+	p->todo_next = 0;
+	if (w->far.todo_tail != 0)
+		piece_at(w, w->far.todo_tail)->todo_next = pi;
+	else
+		w->far.todo = pi;
+	w->far.todo_tail = pi;
+}
+
+/* An entry that is given back while it still had something to say. */
+static void line_cut(struct wr_worker *w, uint32_t pi)
+{
+	uint32_t prev = 0;
+
+	if (!piece_at(w, pi)->listed)
+		return;
+	for (uint32_t i = w->far.todo; i != pi; i = piece_at(w, i)->todo_next)
+		prev = i;
+	if (prev != 0)
+		piece_at(w, prev)->todo_next = piece_at(w, pi)->todo_next;
+	else
+		w->far.todo = piece_at(w, pi)->todo_next;
+	if (w->far.todo_tail == pi)
+		w->far.todo_tail = prev;
+	piece_at(w, pi)->listed = 0;
+}
+
 static void piece_free(struct wr_worker *w, uint32_t pi)
 {
 	struct piece *p = piece_at(w, pi);
 
+	line_cut(w, pi);
 	while (p->head != 0) {
 		uint32_t b = p->head;
 
@@ -204,21 +238,6 @@ static bool send_piece(struct wr_worker *w, uint32_t pi)
 		if (p->todo & order[i] && !send_word(w, p, pi, order[i]))
 			return false;
 	return true;
-}
-
-static void line_add(struct wr_worker *w, uint32_t pi)
-{
-	struct piece *p = piece_at(w, pi);
-
-	if (p->listed)
-		return;
-	p->listed = 1;
-	p->todo_next = 0;
-	if (w->far.todo_tail != 0)
-		piece_at(w, w->far.todo_tail)->todo_next = pi;
-	else
-		w->far.todo = pi;
-	w->far.todo_tail = pi;
 }
 
 void far_todo(struct wr_worker *w, uint32_t pi, uint8_t what)
@@ -536,6 +555,7 @@ static void near_close(struct wr_worker *w, uint32_t pi)
 		wr_object_at(w->objects, oi)->piece = 0;
 		object_free(w, oi);
 	}
+	line_cut(w, pi);
 	p->far = 0;
 	session_close(w, &pi);
 }
