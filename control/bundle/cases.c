@@ -278,9 +278,9 @@ static const struct wr_key cases_keys[] = {
 	  .form = "sequence, see case",
 	  .help = "the cases" },
 };
-static const struct wr_schema cases_schema = { "cases", "The files tests/*.yaml.",
-	                                       "A sequence of cases.", cases_keys,
-	                                       WR_COUNT_OF(cases_keys) };
+const struct wr_schema wr_schema_cases = { "cases", "The files tests/*.yaml.",
+	                                   "A sequence of cases.", cases_keys,
+	                                   WR_COUNT_OF(cases_keys) };
 
 static int read_case_yaml(struct wr_reader *r, const struct wr_bundle *b, const char *name,
                           struct wr_cases *out)
@@ -300,7 +300,7 @@ static int read_case_yaml(struct wr_reader *r, const struct wr_bundle *b, const 
 	}
 	rc = wr_yaml_parse(r->a, path, p, n, &root, r->e);
 	if (rc == 0)
-		rc = wr_schema_read(r, &cases_schema, root, out);
+		rc = wr_schema_read(r, &wr_schema_cases, root, out);
 	free(p);
 	return rc == -ENOMEM ? rc : 0;
 }
@@ -347,7 +347,7 @@ void wr_bundle_docs(FILE *out)
 	static const struct wr_schema *const all[] = {
 		&wr_schema_manifest, &wr_schema_list, &wr_schema_budgets,      &wr_schema_rules,
 		&wr_schema_rule,     &wr_schema_at,   &wr_schema_suppressions, &wr_schema_suppress,
-		&cases_schema,       &case_schema,    &expect_schema,
+		&wr_schema_cases,    &case_schema,    &expect_schema,
 	};
 
 	fputs("# Bundle reference\n\nGenerated from the tables that read a bundle (`weir bundle "

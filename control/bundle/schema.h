@@ -59,7 +59,7 @@ WR_MUST_USE int wr_schema_read(struct wr_reader *r, const struct wr_schema *s,
 
 extern const struct wr_schema wr_schema_manifest, wr_schema_budgets, wr_schema_list, wr_schema_rule,
         wr_schema_rules, wr_schema_at, wr_schema_suppress, wr_schema_suppressions,
-        wr_schema_overlays;
+        wr_schema_overlays, wr_schema_cases;
 
 /* One mapping as rows of a Markdown table. */
 void wr_schema_print(const struct wr_schema *s, FILE *out);

@@ -161,6 +161,9 @@ static int run_scan(struct wr_cli *c, int argc, char **argv)
 
 const struct wr_cmd wr_cmds_scan[] = {
 	{ NULL, "scan", "FILE... [--bundle DIR|FILE] [--cut N] [--type T] [--region R]",
-	  "scan files as the dataplane would; exit 1 when something is found", run_scan },
+	  "scan the bytes of files by the dataplane's scanners (codings and forms stay closed); "
+	  "exit "
+	  "1 when something is found",
+	  run_scan },
 	{ 0 },
 };
