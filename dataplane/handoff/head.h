@@ -24,7 +24,12 @@
 #define WR_HF_KEY       0x04u
 #define WR_HF_HOST      0x08u
 #define WR_HF_CL        0x10u
+#define WR_HF_TAIL      0x20u /* where it is too long, its end is kept */
 #define WR_HEAD_XFF_MAX 255u
+/* What of X-Forwarded-For is missing: the client's words, or, without a buffer for a long head, the
+ * nearest proxy's. */
+#define WR_XFF_FRONT_CUT 1u
+#define WR_XFF_END_CUT   2u
 #define WR_HEAD_FIELDS(X)                                                                          \
 	X(host, "host", 255, WR_HF_HOST | WR_HF_KEY)                                               \
 	X(content_length_text, "content-length", 64, WR_HF_CL | WR_HF_KEY)                         \
@@ -39,7 +44,7 @@
 	X(content_transfer_encoding, "content-transfer-encoding", 64, WR_HF_ONCE | WR_HF_KEY)      \
 	X(accept, "accept", 255, WR_HF_LIST)                                                       \
 	X(origin, "origin", 255, WR_HF_LIST)                                                       \
-	X(xff, "x-forwarded-for", WR_HEAD_XFF_MAX, WR_HF_LIST)                                     \
+	X(xff, "x-forwarded-for", WR_HEAD_XFF_MAX, WR_HF_LIST | WR_HF_TAIL)                        \
 	X(amz_content_sha256, "x-amz-content-sha256", 96, WR_HF_ONCE | WR_HF_KEY)                  \
 	X(amz_decoded_length, "x-amz-decoded-content-length", 32, WR_HF_ONCE | WR_HF_KEY)          \
 	X(amz_trailer, "x-amz-trailer", 128, WR_HF_LIST)                                           \
@@ -73,8 +78,8 @@ struct wr_http_head {
 	uint8_t has_length, chunked, version_minor, keep_alive, expects_continue, is_head,
 	        is_connect;
 	uint8_t has_upgrade;
-	uint8_t has_body; /* the body has, or may have (chunked), at least one byte */
-	uint8_t cut;
+	uint8_t has_body;     /* the body has, or may have (chunked), at least one byte */
+	uint8_t cut, xff_cut; /* xff_cut: WR_XFF_* */
 	uint8_t framing;   /* enum wr_framing: NONE, LENGTH or CHUNKED; body/ knows the inner one */
 	uint16_t observed; /* enum wr_reason of the first fault that policy let pass, 0 = none */
 };

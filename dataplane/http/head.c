@@ -75,6 +75,30 @@ static void keep(struct wr_lcore *lc, struct wr_http_req *h, struct head_slot *s
 	s->used = (uint16_t)(s->used + n);
 }
 
+/* The value of the field that is being read. Of a list that grows at its end, the end is kept. */
+static void keep_value(struct wr_lcore *lc, struct wr_http_req *h, struct head_slot *s,
+                       const uint8_t *p, uint32_t n)
+{
+	uint32_t max = field_of[h->field - 1].max, have = (uint32_t)(s->used - s->from), over;
+	bool tail = (field_of[h->field - 1].flags & WR_HF_TAIL) != 0;
+
+	if (tail && have + n > max) {
+		h->flags |= F_CUT;
+		if (n > max) {
+			p += n - max;
+			n = max;
+		}
+		over = have + n - max;
+		have -= over;
+		memmove(s->buf + s->from, s->buf + s->from + over, have);
+		s->used = (uint16_t)(s->used - over);
+	}
+	keep(lc, h, s, p, n, max);
+	if (tail && (uint32_t)(s->used - s->from) < have + n)
+		s->head.xff_cut |= WR_XFF_END_CUT; /* no room for a larger head: now it is the end
+		                                      that lacks */
+}
+
 static struct wr_str close_str(struct head_slot *s)
 {
 	struct wr_str r = { s->buf + s->from, (uint32_t)(s->used - s->from) };
@@ -290,8 +314,8 @@ static enum wr_reason name_done(struct wr_lcore *lc, struct wr_http_req *h)
 		return WR_R_NONE;
 	if (field_of[h->field - 1].flags & WR_HF_LIST) {
 		/* Joined into a new region: what was kept in between lies behind the first part. */
-		keep(lc, h, s, (const uint8_t *)v->p, v->len, field_of[h->field - 1].max);
-		keep(lc, h, s, (const uint8_t *)", ", 2, field_of[h->field - 1].max);
+		keep_value(lc, h, s, (const uint8_t *)v->p, v->len);
+		keep_value(lc, h, s, (const uint8_t *)", ", 2);
 		return WR_R_NONE;
 	}
 	if (field_of[h->field - 1].flags & WR_HF_CL) {
@@ -320,6 +344,8 @@ static enum wr_reason value_done(struct wr_lcore *lc, struct wr_http_req *h)
 		if (field_of[h->field - 1].flags & WR_HF_KEY)
 			REFUSE(WR_R_HEADER_LIMIT);
 		s->head.cut = 1;
+		if (field_of[h->field - 1].flags & WR_HF_TAIL)
+			s->head.xff_cut |= WR_XFF_FRONT_CUT;
 	}
 	if (h->flags & F_DUP) {
 		/* Observed: equal ones are one (RFC 9112 6.3), different ones have no reading. */
@@ -355,7 +381,7 @@ static enum wr_reason hdr_begin(struct wr_lcore *lc, struct wr_http_req *h, stru
 		FAULT(WR_R_OBS_FOLD);
 		e->p++;
 		if (h->field != 0)
-			keep(lc, h, s, (const uint8_t *)" ", 1, field_of[h->field - 1].max);
+			keep_value(lc, h, s, (const uint8_t *)" ", 1);
 		h->state = S_VALUE_WS;
 		return WR_R_NONE;
 	}
@@ -408,7 +434,7 @@ static enum wr_reason value_bytes(struct wr_lcore *lc, struct wr_http_req *h, st
 	while (e->p < e->end && is_value(*e->p))
 		e->p++;
 	if (h->field != 0)
-		keep(lc, h, s, from, (uint32_t)(e->p - from), field_of[h->field - 1].max);
+		keep_value(lc, h, s, from, (uint32_t)(e->p - from));
 	if (e->p == e->end)
 		return WR_R_NONE;
 	if (*e->p == '\r') {
@@ -423,7 +449,7 @@ static enum wr_reason value_bytes(struct wr_lcore *lc, struct wr_http_req *h, st
 	}
 	FAULT(WR_R_CTL_IN_HEADER);
 	if (h->field != 0)
-		keep(lc, h, s, e->p, 1, field_of[h->field - 1].max);
+		keep_value(lc, h, s, e->p, 1);
 	e->p++;
 	return WR_R_NONE;
 }
@@ -457,8 +483,7 @@ static enum wr_reason field_bytes(struct wr_lcore *lc, struct wr_http_req *h, st
 		}
 		FAULT(WR_R_BARE_CR);
 		if (h->field != 0)
-			keep(lc, h, slot_of(h), (const uint8_t *)" ", 1,
-			     field_of[h->field - 1].max);
+			keep_value(lc, h, slot_of(h), (const uint8_t *)" ", 1);
 		h->state = S_VALUE;
 		return WR_R_NONE;
 	default: /* S_HEAD_CR */

@@ -74,12 +74,12 @@ struct wr_http_proxy {
  * Who is behind trusted proxies: X-Forwarded-For is read from its end, since each proxy adds the
  * address it saw; it is believed as far as the one who says so is trusted. addr (of the peer, or of
  * what a PROXY header named) and port are replaced by the last address believed; port 0: not told.
- * A set: FOUND, addr came from the list; BAD, something in it is no address, or it was longer than
- * is kept: what was believed before that stands.
+ * A set: FOUND, addr came from the list; BAD, something in it is no address, or lies where the list
+ * was cut (head->xff_cut): what was believed before stands.
  */
 enum wr_xff { WR_XFF_NONE = 0, WR_XFF_FOUND = 1, WR_XFF_BAD = 2 };
-uint32_t wr_http_xff(struct wr_str list, const struct wr_conf_service *s, uint8_t addr[16],
-                     uint16_t *port);
+uint32_t wr_http_xff(struct wr_str list, uint8_t cut, const struct wr_conf_service *s,
+                     uint8_t addr[16], uint16_t *port);
 
 struct wr_http_out {
 	enum wr_reason reason;

@@ -72,7 +72,7 @@ static bool address(struct wr_str e, uint8_t out[16], uint16_t *port)
 			n = (uint32_t)(colon - from);
 		}
 	}
-	if (n == 0 || n >= sizeof(text))
+	if (n == 0 || n >= sizeof(text) || memchr(from, 0, n) != NULL)
 		return false;
 	memcpy(text, from, n);
 	text[n] = '\0';
@@ -83,8 +83,8 @@ static bool address(struct wr_str e, uint8_t out[16], uint16_t *port)
 	return inet_pton(AF_INET6, text, out) == 1;
 }
 
-uint32_t wr_http_xff(struct wr_str list, const struct wr_conf_service *s, uint8_t addr[16],
-                     uint16_t *port)
+uint32_t wr_http_xff(struct wr_str list, uint8_t cut, const struct wr_conf_service *s,
+                     uint8_t addr[16], uint16_t *port)
 {
 	uint32_t got = WR_XFF_NONE;
 	uint8_t next[16];
@@ -92,11 +92,13 @@ uint32_t wr_http_xff(struct wr_str list, const struct wr_conf_service *s, uint8_
 
 	if (list.p == NULL || s->nproxies == 0 || !trusted(s, addr))
 		return got;
-	/* The end, where the nearest proxy writes, may have been cut off. */
-	if (list.len >= WR_HEAD_XFF_MAX)
+	if (cut & WR_XFF_END_CUT)
 		return WR_XFF_BAD;
 	while (list.len > 0 && trusted(s, addr)) {
-		if (!address(last(&list), next, &at))
+		struct wr_str e = last(&list);
+
+		/* The front of a long list is gone, and perhaps a part of this one. */
+		if ((cut && list.len == 0) || !address(e, next, &at))
 			return got | WR_XFF_BAD;
 		memcpy(addr, next, 16);
 		*port = at;

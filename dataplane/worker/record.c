@@ -129,8 +129,8 @@ static void client_of(struct wr_worker *w, struct wr_record *r, const struct wr_
 	}
 	if (o->head == NULL)
 		return;
-	xff = wr_http_xff(o->head->xff, &w->lc.conf->service[o->service], r->client_ip,
-	                  &r->client_port);
+	xff = wr_http_xff(o->head->xff, o->head->xff_cut, &w->lc.conf->service[o->service],
+	                  r->client_ip, &r->client_port);
 	if (xff & WR_XFF_FOUND)
 		r->addr_source = WR_SRC_XFF;
 	if (xff & WR_XFF_BAD)

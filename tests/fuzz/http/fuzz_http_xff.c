@@ -27,7 +27,7 @@ static uint32_t run(const uint8_t *data, size_t n, const char *before, uint8_t a
 	*port = 7;
 	memcpy(copy + 1, before, more);
 	memcpy(copy + 1 + more, data, n);
-	got = wr_http_xff((struct wr_str){ copy + 1, (uint32_t)(more + n) }, &s, addr, port);
+	got = wr_http_xff((struct wr_str){ copy + 1, (uint32_t)(more + n) }, 0, &s, addr, port);
 	free(copy);
 	return got;
 }
