@@ -274,6 +274,7 @@ static void build_limits(struct wr_conf *c, const struct wr_node *root)
 	c->header_bytes = (uint32_t)number(http, "header_bytes", "http.header_bytes");
 	c->headers = (uint32_t)number(http, "headers", "http.headers");
 	c->expansion_ratio = (uint32_t)number(http, "expansion_ratio", "http.expansion_ratio");
+	c->expansion_time_ns = number(http, "expansion_time", "http.expansion_time");
 	c->depth = (uint32_t)number(http, "depth", "http.depth");
 	c->turn_bytes = number(l, "turn", "limits.turn");
 	c->drain_bytes = number(l, "drain", "limits.drain");

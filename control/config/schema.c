@@ -101,6 +101,7 @@ const struct wr_row wr_rows[] = {
 	{ "http.header_bytes", WR_T_INT, OPT 1024, 1 * MIB, NULL, "65536", DP, "bytes of one request's head" },
 	{ "http.headers", WR_T_INT, OPT 1, 1000, NULL, "100", DP, "header lines of one request" },
 	{ "http.expansion_ratio", WR_T_INT, OPT 1, 100000, NULL, "200", DP, "decoded bytes for each encoded byte" },
+	{ "http.expansion_time", WR_T_TIME, OPT 10 * MS, 600 * SEC, NULL, "10s", DP, "how long the decoding of one body may keep its upload waiting, in all" },
 	{ "http.depth", WR_T_INT, OPT 1, 16, NULL, "4", DP, "codings and multiparts inside each other" },
 
 	{ "limits", WR_T_MAP, OPT 0, 0, NULL, NULL, DP, "bounds in time and work" },

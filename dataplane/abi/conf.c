@@ -305,6 +305,7 @@ static int check_numbers(const struct wr_conf *c, struct says *s)
 		{ "http.header_bytes",       c->header_bytes, 256, HEADER_BYTES_MAX },
 		{ "http.headers",            c->headers, 1, 65535 },
 		{ "http.expansion_ratio",    c->expansion_ratio, 1, UINT32_MAX },
+		{ "http.expansion_time",     c->expansion_time_ns, 0, UINT64_MAX >> 16 },
 		{ "http.depth",              c->depth, 1, 64 },
 		{ "answer.cors_origins",     c->norigins, 0, WR_ORIGINS_MAX },
 		{ "limits.turn",             c->turn_bytes, TURN_BYTES_MIN, TURN_BYTES_MAX },

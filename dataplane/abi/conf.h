@@ -121,7 +121,8 @@ struct wr_conf {
 	uint32_t header_bytes, headers, expansion_ratio, depth;
 	uint32_t answer_status, norigins;
 	char cors_origin[WR_ORIGINS_MAX][128];
-	uint64_t turn_bytes; /* bytes one turn of the loop may process; 32 KiB */
+	uint64_t expansion_time_ns; /* pauses of one body's decoding; 0 = 10 s */
+	uint64_t turn_bytes;        /* bytes one turn of the loop may process; 32 KiB */
 	uint64_t record_ring_bytes, event_ring_bytes;
 	uint64_t drain_bytes, drain_time_ns; /* what a blocked client may still send */
 	uint64_t idle_timeout_ns, half_open_timeout_ns, linger_ns;

@@ -52,6 +52,7 @@ struct wr_body_conf {
 	uint32_t expansion_ratio;       /* decoded : sent; 0 = 200 */
 	uint32_t depth;                 /* codings and nested multiparts; 0 = 4 */
 	uint64_t expansion_bytes;       /* decoded bytes of one body; 0 = no limit but the ratio */
+	uint64_t expansion_ns;          /* one body's pauses in all; 0 = 10 s */
 };
 
 /* Boot only. NULL: no memory. */

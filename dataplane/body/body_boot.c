@@ -17,6 +17,8 @@ struct wr_body_pool *wr_body_pool_new(const struct wr_body_conf *c)
 	if (p == NULL)
 		return NULL;
 	p->conf = *c;
+	if (p->conf.expansion_ns == 0)
+		p->conf.expansion_ns = 10000000000ull;
 	if (p->conf.expansion_ratio == 0)
 		p->conf.expansion_ratio = 200;
 	if (p->conf.depth == 0)

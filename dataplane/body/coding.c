@@ -237,6 +237,24 @@ static bool over_budget(const struct wr_body *b)
 	return b->decoded > WR_BODY_FREE_BYTES && b->decoded / c->expansion_ratio > b->sent;
 }
 
+/* The turn's budget is used up: the time until the next one counts, whoever used it. */
+static enum run wait_turn(const struct wr_lcore *lc, struct wr_body *b)
+{
+	if (!b->pausing)
+		b->since_ns = lc->now;
+	b->pausing = 1;
+	return RUN_PAUSE;
+}
+
+/* The client's own slowness does not count: only what our decoding has kept it waiting. */
+static bool over_time(const struct wr_lcore *lc, struct wr_body *b)
+{
+	if (b->pausing)
+		b->waited_ns += lc->now - b->since_ns;
+	b->pausing = 0;
+	return b->waited_ns > b->pool->conf.expansion_ns;
+}
+
 enum run wr_coding_run(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
                        struct wr_body_out *out)
 {
@@ -253,7 +271,9 @@ enum run wr_coding_run(struct wr_lcore *lc, struct wr_body *b, struct layer *l,
 	if (l->doom != 0)
 		return wr_body_lose(lc, b, l, out, (enum wr_reason)l->doom);
 	if (b->pool->budget <= 0)
-		return RUN_PAUSE;
+		return wait_turn(lc, b);
+	if (over_time(lc, b))
+		return wr_body_lose(lc, b, l, out, WR_R_EXPANSION_TIME);
 	if (over_budget(b))
 		return wr_body_lose(lc, b, l, out, WR_R_EXPANSION_LIMIT);
 	r = ready(lc, b, l, out);

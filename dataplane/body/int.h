@@ -56,9 +56,10 @@ struct wr_body {
 	const struct wr_http_head *head;
 	const struct wr_policy *policy;
 	uint64_t hold, sent, decoded;
+	uint64_t since_ns, waited_ns;           /* of the present pause; of all before it */
 	uint32_t next_obj, nparts, index, next; /* next: free list, slot + 1 */
 	uint16_t framing, reason, note;
-	uint8_t nlayers, begun, ended, bad, whole, depth, lost, nopen;
+	uint8_t nlayers, begun, ended, bad, whole, depth, lost, nopen, pausing;
 	uint32_t open[WR_BODY_LAYERS +
 	              2];         /* objects that have begun and not ended, inner ones last */
 	struct wr_body_meta meta; /* of the whole body */

@@ -260,6 +260,7 @@ static void body_note(struct wr_worker *w, struct conn *c, const struct wr_body_
 		return;
 	tell(w, c, out->reason);
 	switch (out->reason) {
+	case WR_R_EXPANSION_TIME:
 	case WR_R_EXPANSION_LIMIT: wr_object_cause(o, WR_C_EXPANSION); break;
 	case WR_R_DECODER_BUDGET: wr_object_cause(o, WR_C_DECODER_BUDGET); break;
 	case WR_R_CODING_UNKNOWN:

@@ -31,6 +31,7 @@ static bool pools_new(struct wr_worker *w, const struct wr_conf *conf)
 		                   .brotli = wr_min_u32(wr_max_u32(uploads / 4096, 2), 3),
 		                   .zstd = wr_min_u32(wr_max_u32(uploads / 1024, 4), 12),
 		                   .expansion_ratio = conf->expansion_ratio,
+		                   .expansion_ns = conf->expansion_time_ns,
 		                   .depth = conf->depth };
 
 	uint32_t sessions = wr_max_u32(uploads / 8, 16);

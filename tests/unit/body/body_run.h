@@ -35,7 +35,8 @@ struct body_run {
 	struct wr_policy policy;
 	struct wr_http *t;
 	struct wr_body_pool *pool;
-	uint64_t turn; /* budget of a turn; 0 = no end */
+	uint64_t turn;     /* budget of a turn; 0 = no end */
+	uint64_t pause_ns; /* how long a pause takes */
 	uint32_t pauses, nobjects, requests, ends, objects_seen;
 	uint64_t bytes_seen, hash; /* of all DATA events, whatever their cut, per object */
 	struct run_object object[RUN_OBJECTS];
@@ -187,6 +188,7 @@ static int run_event(struct body_run *r, enum wr_body_ev ev, const struct wr_bod
 		return 1;
 	case WR_BODY_PAUSE:
 		r->pauses++;
+		r->lc.now += r->pause_ns;
 		wr_body_turn(r->pool, r->turn != 0 ? r->turn : UINT64_MAX);
 		return 1;
 	case WR_BODY_BAD: r->reason = out->reason; return 0;

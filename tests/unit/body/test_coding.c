@@ -205,6 +205,28 @@ static void budget(void)
 	body_run_free(r);
 }
 
+/* What counts is the time between turns, not how slowly the bytes come. */
+static void waiting(void)
+{
+	struct wr_body_conf c = { .bodies = 1, .inflate = 1, .expansion_ns = 1000 };
+	struct body_run *r = body_run_new(&c);
+	size_t n = zip(31, plain, sizeof(plain), enc, sizeof(enc));
+	size_t len = post("gzip", "x/y", enc, n);
+
+	r->turn = 16384;
+	r->pause_ns = 1;
+	body_run(r, req, len, 0, 0);
+	OK(r->note == 0 && r->pauses > 3 && r->pauses < 1000 &&
+	           views_are(r, enc, n, plain, sizeof(plain)),
+	   "%u pauses within the limit", r->pauses);
+	r->pause_ns = 1000 / r->pauses + 1;
+	body_run(r, req, len, 0, 0);
+	OK(r->note == WR_R_EXPANSION_TIME && r->note_lost && r->ends == 1 &&
+	           r->object[0].view[0].n == n && r->object[0].view[1].n < sizeof(plain),
+	   "beyond it the decoded view ends, the raw one goes on");
+	body_run_free(r);
+}
+
 static void encoded_form(struct body_run *r)
 {
 	static const char form[] =
@@ -247,5 +269,6 @@ int main(void)
 	encoded_form(r);
 	body_run_free(r);
 	budget();
+	waiting();
 	return tap_done();
 }
