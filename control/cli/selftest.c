@@ -79,9 +79,13 @@ static int dial(const struct target *t)
 {
 	struct addrinfo hint = { .ai_socktype = SOCK_STREAM }, *a = NULL;
 	struct timeval limit = { .tv_sec = TIMEOUT_S };
+	char host[sizeof(t->host)];
 	int fd = -1;
 
-	if (getaddrinfo(t->host, t->port, &hint, &a) != 0)
+	/* The brackets of an IPv6 address are the URL's, not the address's. */
+	snprintf(host, sizeof(host), "%.*s", (int)(strlen(t->host) - (*t->host == '[' ? 2u : 0u)),
+	         t->host + (*t->host == '['));
+	if (getaddrinfo(host, t->port, &hint, &a) != 0)
 		return -1;
 	for (struct addrinfo *i = a; i && fd < 0; i = i->ai_next) {
 		fd = socket(i->ai_family, i->ai_socktype | SOCK_CLOEXEC, 0);

@@ -220,6 +220,12 @@ void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci);
 void store_bytes(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
 void store_fin(struct wr_worker *w, struct wr_pkt *p, struct conn *c);
+/* The framing that counters name: of several layers the innermost, aws-chunked in chunked. */
+static inline unsigned framing_of(uint16_t bits)
+{
+	return bits != 0 ? 31u - (unsigned)__builtin_clz(bits) : (unsigned)WR_FRAMING_NONE;
+}
+
 /* unwrap.c */
 uint32_t object_begin(struct wr_worker *w, struct conn *c);
 void open_push(struct conn *c, uint32_t oi, uint32_t id);

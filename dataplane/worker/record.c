@@ -224,7 +224,7 @@ static bool write_one(struct wr_worker *w, struct wr_object *o)
 static void count_coverage(struct wr_worker *w, const struct wr_object *o)
 {
 	const struct wr_view_state *v = &o->view[WR_VIEW_RAW];
-	unsigned f = o->framing_bits != 0 ? (unsigned)__builtin_ctz(o->framing_bits) : 0;
+	unsigned f = framing_of(o->framing_bits);
 
 	wr_counter_add(&w->lc.stats->upload_bytes[f], o->bytes);
 	wr_counter_add(&w->lc.stats->coverage_bytes[WR_COV_RECEIVED], o->bytes);

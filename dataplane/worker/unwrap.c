@@ -162,11 +162,13 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 	c->hold_passed = WR_BODY_HOLD_NONE;
 	c->rs = w->rs;
 	wr_ruleset_open(c->rs, w->lc.id);
-	wr_counter_add(&w->lc.stats->uploads[h->framing], 1);
 	c->head = wr_http_head_take(&c->http);
 	c->head->users = 1;
 	c->head_taken = 1;
 	why = wr_body_open(&w->lc, w->bodies, c->head, conn_policy(w, c), &c->body);
+	wr_counter_add(&w->lc.stats->uploads[why == WR_R_NONE ? framing_of(wr_body_framing(c->body))
+	                                                      : c->head->framing],
+	               1);
 	if (why == WR_R_NONE)
 		return true;
 	c->body = NULL;
