@@ -180,7 +180,42 @@ void track_rst(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	send_to(w, other((enum wr_side)p->side), p->m);
 }
 
-static void rst_reply(struct wr_worker *w, struct wr_pkt *p)
+/* Where both ends stand, as far as this frame says: what a reset of them needs. */
+void pass_follow(struct conn *c, const struct wr_pkt *p)
+{
+	bool from_client = p->side == WR_SIDE_CLIENT;
+	struct wr_half *mine = from_client ? &c->c2s : &c->s2c;
+	struct wr_half *peer = from_client ? &c->s2c : &c->c2s;
+	uint32_t next = p->seq + p->len + ((p->tcp_flags & (WR_TCP_SYN | WR_TCP_FIN)) != 0);
+
+	if (!c->reset_pass)
+		return;
+	template_take(c, p);
+	if (!mine->has_isn || wr_seq_diff(next, wr_half_seq(mine, 0)) > 0)
+		mine->isn = next - 1;
+	if ((p->tcp_flags & WR_TCP_ACK) &&
+	    (!peer->has_isn || wr_seq_diff(p->ack, wr_half_seq(peer, 0)) > 0)) {
+		peer->isn = p->ack - 1;
+		peer->has_isn = 1;
+	}
+	mine->has_isn = 1;
+	mine->nxt = peer->nxt = 0;
+}
+
+/* The time of a connection that passes unscanned is over: both ends are reset, and again when they
+ * speak. */
+void pass_reset(struct wr_worker *w, struct conn *c)
+{
+	c->phase = PH_DEAD;
+	if (c->c2s.has_isn)
+		emit_rst(w, c, WR_SIDE_STORE, wr_half_seq(&c->c2s, 0));
+	if (c->s2c.has_isn)
+		emit_rst(w, c, WR_SIDE_CLIENT, wr_half_seq(&c->s2c, 0));
+	wr_count(&w->lc, WR_R_PASS_RESET, 1);
+	conn_arm(w, conn_index(w, c), w->lc.now + CLOSE_NS);
+}
+
+void rst_reply(struct wr_worker *w, struct wr_pkt *p)
 {
 	/* One RST to each end, as if the other had sent it; only where the frame tells the numbers.
 	 */
@@ -228,13 +263,19 @@ void midstream(struct wr_worker *w, struct wr_pkt *p, enum wr_reason why)
 		drop(w, p->m);
 		return;
 	}
-	ci = conn_new(w, p);
+	/* A half-open connection of which only this direction comes is known already. */
+	ci = wr_flow_find(w->flows, &p->key, p->hash);
+	if (ci == 0)
+		ci = conn_new(w, p);
 	if (ci == 0) {
 		drop(w, p->m);
 		return;
 	}
 	w->conn[ci].phase = PH_PASS;
 	w->conn[ci].reset_pass = 1;
+	w->conn[ci].since_ns = w->conn[ci].last_ns = w->lc.now;
+	pass_follow(&w->conn[ci], p);
+	conn_arm(w, ci, w->lc.now + PASS_IDLE_NS);
 	wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_MIDSTREAM], p->len);
 	send_to(w, other((enum wr_side)p->side), p->m);
 }
@@ -469,8 +510,14 @@ void client_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 	if ((p->opt & WR_PKT_TSTAMP) && wr_seq_diff(p->ts_val, c->ts_client) > 0)
 		c->ts_client = p->ts_val;
 	if (c->phase == PH_PASS) {
+		pass_follow(c, p);
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_MIDSTREAM], p->len);
 		send_to(w, WR_SIDE_STORE, p->m);
+		return;
+	}
+	if (c->phase == PH_DEAD && c->reset_pass) {
+		rst_reply(w, p);
+		drop(w, p->m);
 		return;
 	}
 	if (c->phase == PH_BLOCKED) {

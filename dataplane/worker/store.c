@@ -108,7 +108,13 @@ void store_segment(struct wr_worker *w, struct wr_pkt *p, uint32_t ci)
 	if ((p->opt & WR_PKT_TSTAMP) && wr_seq_diff(p->ts_val, c->ts_store) > 0)
 		c->ts_store =
 		        p->ts_val; /* a late frame must not turn the clock of our answer back */
+	if (c->phase == PH_DEAD && c->reset_pass) {
+		rst_reply(w, p);
+		drop(w, p->m);
+		return;
+	}
 	if (c->phase == PH_PASS) {
+		pass_follow(c, p);
 		wr_counter_add(&w->lc.stats->unscanned_bytes[WR_C_MIDSTREAM], p->len);
 		send_to(w, WR_SIDE_CLIENT, p->m);
 		return;

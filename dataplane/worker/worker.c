@@ -493,6 +493,10 @@ static void timers(struct wr_worker *w)
 			conn_arm(w, due[i], c->last_ns + limit);
 			continue;
 		}
+		if (c->phase == PH_PASS && c->reset_pass) {
+			pass_reset(w, c);
+			continue;
+		}
 		wr_count(&w->lc, c->phase == PH_NEW ? WR_R_FLOW_HALF_OPEN : WR_R_FLOW_IDLE, 1);
 		conn_free(w, due[i]);
 	}

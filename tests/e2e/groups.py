@@ -111,10 +111,17 @@ services:
   - { name: store, address: [ "10.77.0.2/32" ], port: [ 80 ] }
 """
 
+MIDDLE = """
+services:
+  - { name: pass, address: any, port: [ 7004, 7005 ], policy: { midstream: pass, one_way: pass } }
+  - { name: store, address: any, port: [ 80 ], policy: { fragments: reassemble } }
+"""
+
 GROUPS = [
     Group("plain", PORTS),
     Group("operations", PORTS),
     Group("sre", WATCH),
+    Group("tcp", MIDDLE),
     Group("two workers", PORTS, workers=2),
     Group("af_packet", PORTS, driver="af_packet"),
     Group("bundles", PORTS, workers=2),

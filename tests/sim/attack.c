@@ -61,8 +61,9 @@ static struct {
 static uint32_t qhead[2], qlen[2];
 static uint64_t now = S, sent_to[2], taken[2], syns_out;
 static uint32_t good_from; /* the good clients of this scenario are GOOD from here on */
-static bool store_mute;    /* the store says nothing to a SYN */
-static bool reader_away;   /* nobody reads the records */
+static uint32_t resets[2], reset_seq[2]; /* by whom they reached */
+static bool store_mute;                  /* the store says nothing to a SYN */
+static bool reader_away;                 /* nobody reads the records */
 
 /* --- ports and frames
  * ----------------------------------------------------------------------------------------- */
@@ -164,6 +165,8 @@ static void at_store(uint32_t i, const struct seg *g)
 
 	if (g->flags & F_RST) {
 		p->reset = 1;
+		resets[STORE]++;
+		reset_seq[STORE] = g->seq - C_ISN - 1;
 		return;
 	}
 	if (g->flags & F_SYN) {
@@ -197,6 +200,8 @@ static void at_client(uint32_t i, const struct seg *g)
 
 	if (g->flags & F_RST) {
 		p->reset = 1;
+		resets[CLIENT]++;
+		reset_seq[CLIENT] = g->seq - S_ISN - 1;
 		return;
 	}
 	if (g->flags & F_SYN) {
@@ -255,6 +260,7 @@ static void start(void)
 	memset(&stats, 0, sizeof(stats));
 	qlen[0] = qlen[1] = 0;
 	taken[0] = taken[1] = syns_out = 0;
+	resets[0] = resets[1] = 0;
 	store_mute = false;
 	wr_ring_init(records, RECORDS);
 	args.conf = &conf;
@@ -697,6 +703,65 @@ static void idle_ones(void)
 	all_comes_back("idle connections");
 }
 
+/* A segment of the client of a connection whose beginning nobody saw; true: it went on. */
+static bool unseen_says(uint32_t off, uint32_t ack)
+{
+	uint64_t before = sent_to[STORE];
+	uint32_t rst = resets[STORE];
+
+	peers[5].mute = 1;
+	put(CLIENT, 5, off, "abc", 3, F_ACK | F_PSH, ack);
+	turn();
+	turn();
+	return sent_to[STORE] - before == 1 && resets[STORE] == rst;
+}
+
+/* What passes unscanned by policy does so for a bounded time, and says so. */
+static void unseen(void)
+{
+	uint64_t from;
+	uint32_t off = 100;
+
+	make_conf(64, 64);
+	conf.service[0].policy.on_reason[WR_R_MIDSTREAM] = WR_ON_PASS;
+	conf.service[0].policy.on_reason[WR_R_ONE_WAY] = WR_ON_PASS;
+	start();
+	OK(unseen_says(off, 7), "midstream, pass: it goes on");
+	IS(wr_counter_get(&stats.unscanned_bytes[WR_C_MIDSTREAM]), 3,
+	   "and is counted as unscanned");
+	for (from = now; now < from + 20 * S; now += S)
+		unseen_says(off += 3, 7);
+	IS(resets[STORE] + resets[CLIENT], 0, "while it speaks it is left alone");
+	for (from = now; now < from + 6 * S; now += S / 10)
+		turn();
+	OK(resets[STORE] == 1 && resets[CLIENT] == 1, "at its first idle moment both are reset");
+	OK(reset_seq[STORE] == off + 3 && reset_seq[CLIENT] == 7, "at the numbers they expect");
+	IS(counted(WR_R_PASS_RESET), 1, "and it is counted");
+	OK(!unseen_says(off + 3, 7), "what comes late does not pass");
+	OK(resets[STORE] == 2 && resets[CLIENT] == 2, "and is answered with a reset");
+	all_comes_back("midstream, pass");
+
+	start();
+	for (from = now, off = 100; now < from + 70 * S; now += S)
+		unseen_says(off += 3, 7);
+	OK(resets[STORE] > 0 && counted(WR_R_PASS_RESET) == 1, "one that never rests has a minute");
+	all_comes_back("midstream, long");
+
+	for (int pass = 0; pass < 2; pass++) { /* the store's answers take another way */
+		conf.service[0].policy.on_reason[WR_R_ONE_WAY] = pass ? WR_ON_PASS : WR_ON_BLOCK;
+		start();
+		store_mute = true;
+		connect_all(5, 1);
+		OK(unseen_says(0, 0) == pass, "one way, %s", pass ? "pass: it goes on" : "block");
+		OK((resets[STORE] == 1 && resets[CLIENT] == 1) != pass, "one way: %s",
+		   pass ? "nobody is reset" : "both are reset");
+		unseen_says(3, 0);
+		IS(wr_counter_get(&stats.connections), 1, "one way: one entry");
+		OK(counted(WR_R_ONE_WAY) > 0, "one way: counted");
+		all_comes_back("one way");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	char err[256] = "";
@@ -725,5 +790,6 @@ int main(int argc, char **argv)
 	short_ones();
 	reset_ones();
 	backlog();
+	unseen();
 	return tap_done();
 }
