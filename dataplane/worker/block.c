@@ -243,7 +243,10 @@ void block_client(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 	bool fin = (p->tcp_flags & WR_TCP_FIN) != 0;
 
 	if (p->tcp_flags & WR_TCP_RST) {
-		c->block.client_fin = c->block.answered = 1;
+		/* Only at the expected number does it say that the client is gone (RFC 5961 3);
+		 * a closed client answers each repeat with such a one. */
+		if (s == (int64_t)c->c2s.nxt + c->client_fin)
+			c->block.client_fin = c->block.answered = 1;
 		absorb(w, p->m);
 		block_step(w, c);
 		return;
@@ -302,7 +305,8 @@ void block_store(struct wr_worker *w, struct wr_pkt *p, struct conn *c)
 		return;
 	}
 	if (p->tcp_flags & WR_TCP_RST) {
-		c->block.store_dead = 1;
+		if (wr_half_off(&c->s2c, p->seq) == (int64_t)c->s2c.nxt + c->store_fin)
+			c->block.store_dead = 1;
 		absorb(w, p->m);
 		return;
 	}

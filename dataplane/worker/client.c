@@ -441,6 +441,10 @@ static void client_gave_up(struct wr_worker *w, struct conn *c)
 	if (!c->client_fin || c->pending || c->phase != PH_OPEN || c->c2s.dlv != c->c2s.fin ||
 	    !c->in_req || !c->up)
 		return;
+	/* What was read may still have to be unwrapped in the next turn: the end is not known yet.
+	 */
+	if (c->stopped || c->unread != WR_TCP_NONE)
+		return;
 	upload_abort(w, c, WR_C_ABORTED, WR_COMMITTED_NO);
 	/* What lies in front of the FIN was scanned and cannot complete anything. */
 	touch(w, conn_index(w, c));

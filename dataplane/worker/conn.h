@@ -260,6 +260,7 @@ void upload_abort(struct wr_worker *w, struct conn *c, enum wr_cause why, uint8_
 void upload_release(struct wr_worker *w, uint32_t oi);
 void object_free(struct wr_worker *w, uint32_t oi);
 bool upload_resume_fifo(struct wr_worker *w, struct conn *c);
+void responses_lost(struct wr_worker *w, struct conn *c);
 void upload_response(struct wr_worker *w, struct conn *c, const struct wr_http_rhead *h);
 /* block.c */
 void block(struct wr_worker *w, struct conn *c, uint32_t oi, enum wr_reason why);

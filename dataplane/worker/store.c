@@ -11,14 +11,10 @@ static void responses(struct wr_worker *w, struct conn *c, struct wr_span *span)
 			if (!out.interim)
 				upload_response(w, c, wr_http_resp_head(&c->resps));
 			break;
-		case WR_HTTP_RESP_END:
-			c->resp++;
-			if (c->fifo_wait)
-				backlog_add(w, conn_index(w, c));
-			break;
+		case WR_HTTP_RESP_END: c->resp++; break;
 		case WR_HTTP_RESP_BAD:
 			wr_count(&w->lc, out.reason, 1);
-			c->s2c.lost = 1;
+			responses_lost(w, c);
 			return;
 		case WR_HTTP_RESP_RAW:
 			/* The store agreed to leave HTTP/1.1: policy of the reason that led here.

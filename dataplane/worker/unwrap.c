@@ -135,7 +135,7 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 	uint32_t oi;
 
 	if (w->rs == NULL && is_upload(h)) {
-		/* Nothing to judge it by: it waits like one that finds no room, and asks again. */
+		/* Nothing to judge it by: it waits, and asks again each turn. */
 		c->fifo_wait = 1;
 		c->cap = h->start;
 		backlog_add(w, conn_index(w, c));
@@ -149,12 +149,12 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 		c->cap = h->start;
 		return false;
 	}
-	if (!wr_http_resp_push(&w->lc, &c->resps, h)) {
-		/* More requests under way than responses can be paired with: this one waits. */
-		c->fifo_wait = 1;
-		c->cap = h->start;
-		return false;
-	}
+	/*
+	 * More requests under way than responses can be paired with. It cannot wait for one: bytes
+	 * of it may already be with the store behind a gap, and what fills the gap waits for them.
+	 */
+	if (!c->s2c.lost && !wr_http_resp_push(&w->lc, &c->resps, h))
+		responses_lost(w, c);
 	if (!is_upload(h))
 		return true;
 	c->up = 1;
@@ -185,7 +185,7 @@ static bool request_start(struct wr_worker *w, struct conn *c)
 	return true;
 }
 
-/* A response ended: the request that found no room among the unanswered ones goes on. */
+/* The request that found no ruleset asks again. */
 bool upload_resume_fifo(struct wr_worker *w, struct conn *c)
 {
 	c->fifo_wait = 0;

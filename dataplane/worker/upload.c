@@ -347,8 +347,9 @@ void upload_release(struct wr_worker *w, uint32_t oi)
 	} else {
 		w->promised++;
 		c->records++;
-		if (o->early) { /* its answer was there before */
-			o->committed = o->early == 2 ? WR_COMMITTED_YES : WR_COMMITTED_NO;
+		if (o->early || c->s2c.lost) { /* its answer was there, or will not be known */
+			if (o->early)
+				o->committed = o->early == 2 ? WR_COMMITTED_YES : WR_COMMITTED_NO;
 			w->promised--;
 			record_queue(w, oi);
 		}
@@ -419,6 +420,23 @@ void upload_response(struct wr_worker *w, struct conn *c, const struct wr_http_r
 		o->committed = ok ? WR_COMMITTED_YES : WR_COMMITTED_NO;
 		w->promised--;
 		record_queue(w, oi);
+	}
+}
+
+/* From here on no response can be paired with its request: nobody waits for one. */
+void responses_lost(struct wr_worker *w, struct conn *c)
+{
+	uint32_t next;
+
+	c->s2c.lost = 1;
+	for (uint32_t oi = c->objs; oi != 0; oi = next) {
+		const struct wr_object *o = wr_object_at(w->objects, oi);
+
+		next = o->next;
+		if (o->state != WR_OBJ_ANSWER || o->release_ns == 0)
+			continue;
+		w->promised--;
+		record_queue(w, oi); /* committed: unknown */
 	}
 }
 

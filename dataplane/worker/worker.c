@@ -391,11 +391,8 @@ static void backlog_run(struct wr_worker *w)
 				continue;
 			}
 		}
-		if (c->fifo_wait) {
-			if (!upload_resume_fifo(w, c)) {
-				continue;
-			}
-		}
+		if (c->fifo_wait && !upload_resume_fifo(w, c))
+			continue;
 		client_deliver(w, c);
 		touch(w, ci);
 	}

@@ -90,7 +90,9 @@ static uint16_t port_rx(void *ctx, struct rte_mbuf **m, uint16_t n)
 
 static struct addr client_addr(uint32_t i)
 {
-	return (struct addr){ { 10, 1, (uint8_t)(i >> 8), (uint8_t)i }, (uint16_t)(20000 + i) };
+	return (struct addr){ { 10, 1, (uint8_t)(i >> 8), (uint8_t)i },
+		              (uint16_t)(20000 + i),
+		              false };
 }
 
 static void turn(void)
@@ -110,7 +112,7 @@ static void turn(void)
 static void put(int side, uint32_t i, int64_t off, const void *data, uint32_t n, uint8_t flags,
                 uint32_t ack)
 {
-	static const struct addr store = { { 10, 2, 0, 1 }, 80 };
+	static const struct addr store = { { 10, 2, 0, 1 }, 80, false };
 	struct addr c = client_addr(i);
 	struct seg s = { .seq = (side == CLIENT ? C_ISN : S_ISN) + 1 + (uint32_t)off,
 		         .ack = (side == CLIENT ? S_ISN : C_ISN) + 1 + ack,

@@ -22,7 +22,7 @@ static struct frame *in[2];
 struct got out[2][OUT_MAX]; /* [where to] */
 uint32_t nout[2], marks;    /* marks: frames to the store with the marked bytes */
 uint64_t now = S;
-struct addr client = { { 10, 0, 0, 1 }, 2000 }, store = { { 10, 0, 0, 2 }, 80 };
+struct addr client = { { 10, 0, 0, 1 }, 2000, false }, store = { { 10, 0, 0, 2 }, 80, false };
 bool stamps;
 static uint32_t ts_client = 5000, ts_store = 7000;
 uint16_t window[2] = { 60000, 60000 };

@@ -57,7 +57,7 @@ static struct frame *in[WORKERS][2];
 static struct link conn[CONNS];
 static uint32_t nworkers, nconns, port = 2000;
 static uint64_t now = S;
-static struct addr store = { { 10, 0, 0, 2 }, 80 };
+static struct addr store = { { 10, 0, 0, 2 }, 80, false };
 static uint8_t listed[LISTED];
 
 /* --- ports, hosts
@@ -167,7 +167,7 @@ static uint32_t dial(void)
 	}
 
 	memset(&conn[c], 0, sizeof(conn[c]));
-	conn[c].client = (struct addr){ { 10, 0, 0, 1 }, (uint16_t)++port };
+	conn[c].client = (struct addr){ { 10, 0, 0, 1 }, (uint16_t)++port, false };
 	segment(c, CLIENT, F_SYN, NULL, 0);
 	turn();
 	segment(c, STORE, F_SYN | F_ACK, NULL, 0);
