@@ -40,6 +40,10 @@ static bool keep_earlier(struct wr_worker *w, struct conn *c)
 	struct rte_mbuf *m;
 	uint64_t g = wr_min_u64(c->c2s.dlv, wr_http_hold_from(&c->http));
 
+	/* A form's file is complete at its delimiter, long before the request is. */
+	if (c->body != NULL && wr_body_hold_from(c->body) != c->hold_passed)
+		g = wr_min_u64(g, wr_body_hold_from(c->body));
+
 	/* The store may have more of the blocked request, but never all: the gate that held it
 	 * stays. */
 	while ((m = wr_tcp_send_below(w->tcp, &c->c2s, c->blocked_at, g, &upto)) != NULL) {

@@ -377,7 +377,7 @@ static void take_rst(struct host *h, const struct seg *g)
 static bool outside(struct host *h, const struct seg *g)
 {
 	if (g->flags & F_RST) {
-		if (h->open || (h->is_store && h->peer_isn != 0))
+		if (!h->dead && (h->open || (h->is_store && h->peer_isn != 0)))
 			take_rst(h, g);
 		return true;
 	}

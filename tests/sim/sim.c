@@ -206,7 +206,7 @@ static int judge_bad(const struct pair *p)
 		return fail(p, "the blocked client was answered twice");
 	if (p->client.refused == 0 && p->client.got_rst) {
 		/* Nothing may be put into the middle of an answer that has begun. */
-		if (p->shop.early)
+		if (p->shop.early || pl->req[pl->bad].expect)
 			return 0;
 		/* Pipelined behind a gap: what completes the good request would complete the bad
 		 * one too. */
