@@ -40,6 +40,7 @@ static bool keep_earlier(struct wr_worker *w, struct conn *c)
 	struct rte_mbuf *m;
 	uint64_t g = wr_min_u64(c->c2s.dlv, wr_http_hold_from(&c->http));
 
+	g = wr_min_u64(g, wr_min_u64(c->cap, c->unread));
 	/* A form's file is complete at its delimiter, long before the request is. */
 	if (c->body != NULL && wr_body_hold_from(c->body) != c->hold_passed)
 		g = wr_min_u64(g, wr_body_hold_from(c->body));
