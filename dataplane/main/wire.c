@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "main/main.h"
@@ -45,27 +46,56 @@ static int lead(struct wr_boot *b, uint32_t link, const char *name, char *err)
 	return 0;
 }
 
+#define PF_EXITING 0x4ul /* in /proc/PID/stat: it is on its way out */
+
+enum other { OTHER_GONE, OTHER_DYING, OTHER_LIVES };
+
+/* A number may have been given to another program since, so the name is compared too. */
+static enum other look_at(uint32_t pid)
+{
+	char path[48], line[256] = "", state = 'R';
+	unsigned long flags = 0;
+	const char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return OTHER_GONE;
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	end = strrchr(line, ')');
+	if (end == NULL || strstr(line, "(weir-dataplane)") == NULL ||
+	    sscanf(end, ") %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2)
+		return OTHER_GONE;
+	return state == 'Z' || state == 'X' || (flags & PF_EXITING) != 0 ? OTHER_DYING
+	                                                                 : OTHER_LIVES;
+}
+
+#define LOOK_NS 10000000 /* between two looks */
+#define LOOKS   500      /* five seconds for one that dies: it gives back a lot of memory */
+#define ALIVE   20       /* of these, for one that has not noticed its end yet */
+
 /*
  * The link's page names the process that inspects. If it lives, taking the link would end
- * inspection of every open connection there, and then fail on the sockets. A number may have been
- * given to another program since, so the name is compared too.
+ * inspection of every open connection there, and then fail on the sockets. One that was killed a
+ * moment ago still has its sockets, but will not for long: it is waited for.
  */
 static bool held_by_another(const struct wr_wire_shared *w)
 {
 	uint32_t pid = __atomic_load_n(&w->pid, __ATOMIC_RELAXED);
-	char path[48], name[32] = "";
-	FILE *f;
+	enum other o = OTHER_LIVES;
 
 	if (pid == 0 || pid == (uint32_t)getpid())
 		return false;
-	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return false;
-	if (fgets(name, sizeof(name), f) == NULL)
-		name[0] = '\0';
-	fclose(f);
-	return strcmp(name, "weir-dataplane\n") == 0;
+	for (int i = 0; i < LOOKS && (o == OTHER_DYING || i < ALIVE); i++) {
+		o = look_at(pid);
+		if (o == OTHER_GONE)
+			return false;
+		(void)nanosleep(&(struct timespec){ 0, LOOK_NS }, NULL);
+	}
+	return true;
 }
 
 static int wire_of(struct wr_boot *b, uint32_t link, char *err)
