@@ -183,7 +183,7 @@ def scenario_control():
             for k in range(3000):
                 s.send(tcp_frame("10.77.0.1", 30000 + k % 20000, 1000 + k, 0x18, b"GET / HTTP/1.1\r\n\r\n", ack=1))
                 if k % 50 == 0:
-                    time.sleep(0.1)
+                    time.sleep(0.05)
             s.close()
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -191,7 +191,7 @@ def scenario_control():
         ok(lab.reason("midstream") >= 2000, f"{lab.reason('midstream'):.0f} frames without a connection")
         events, kept = lab.metric("weir_events_total"), lab.reason("event_suppressed") + lab.reason("event_ring_full")
         ok(lab.reason("event_suppressed") > 0, "events beyond their rate are counted, not written")
-        ok(lab.reason("event_ring_full") > 0, "those that the ring has no room for, too")
+        ok(events <= 4096 / 72, f"no more are written than the ring holds while nobody reads ({events:.0f})")
         ok(0 < events < 1000 and events + kept >= 2000, f"{events:.0f} events written, {kept:.0f} counted")
         os.kill(pid, signal.SIGKILL)
         ok(lab.put("dead", os.urandom(5000)) == "201" and lab.put("dead-bad", EICAR) == "403", "control is killed: the same")
